@@ -1,0 +1,43 @@
+# The verbs of this project; each is one line that calls a tool.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+help:  ## print this list
+	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' $(MAKEFILE_LIST)
+
+setup: .venv/ready  ## install everything at its locked version and digest into .venv
+
+demo: setup  ## tell the story of a cancellation on a system started for it
+	$(BIN)/adieu demo
+
+up: setup  ## run the whole system in the foreground
+	$(BIN)/adieu up
+
+test: setup  ## run every test
+	$(BIN)/pytest
+
+check: setup  ## check format, rules, types, imports and generated documents
+	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/adieu documents --check
+
+format: setup  ## format the code and mend what can be mended
+	$(BIN)/ruff check --fix && $(BIN)/ruff format
+
+lock: setup  ## renew requirements.lock
+	$(BIN)/uv pip compile $(COMPILE) --upgrade pyproject.toml --output-file requirements.lock
+
+clean:  ## forget the local system: its data, secrets and mail
+	rm -rf .adieu
+
+COMPILE := --quiet --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
+
+# pip brings the locked uv, and uv the rest: 9 s instead of pip's 33, under the same digests.
+.venv/ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement .venv/uv.lock
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --link-mode copy --require-hashes requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline --editable .
+	touch $@
+
+.PHONY: help setup demo up test check format lock clean

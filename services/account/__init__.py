@@ -1,0 +1,1 @@
+"""Accounts: who a person is to the app, until they leave."""

@@ -1,0 +1,177 @@
+"""Rules of account: whether a cancellation can be had, and on which confirmation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from services.account.commands import (
+    CancelAccount,
+    ContinueCancellation,
+    KeepAccount,
+    ScheduleCancellation,
+    SpendTry,
+)
+from shared.commands import ACCOUNT_CLOSED, Refusal
+from shared.contracts.account import Decline, DeclineReason, Origin
+
+TOKEN_LIFE = timedelta(minutes=10)
+CODE_LIFE = timedelta(hours=24)
+SESSION_LIFE = timedelta(days=30)
+PARKED_PAYMENT_LAPSES = timedelta(days=30)
+"""The latest end of the hold that a payment message which nobody could read stands for."""
+CODE_TRIES = 3
+PASSWORD_TRIES = 5
+
+TOKEN_INVALID = Refusal("cancellation-token-invalid")
+NOT_CONTINUED = Refusal("cancellation-not-continued")
+NOT_SCHEDULED = Refusal("cancellation-not-scheduled")
+ALREADY_SCHEDULED = Refusal("cancellation-scheduled")
+TRIES_SPENT = Refusal("tries-spent")
+
+
+@dataclass(frozen=True)
+class Started:
+    """A cancellation that was started."""
+
+    reference: str
+    token_digest: str
+    expires_at: datetime
+    continued: bool
+    tries: int
+    due_at: datetime | None
+
+
+@dataclass(frozen=True)
+class State:
+    """What has to be known of an account to decide about its cancellation."""
+
+    contact_version: int
+    password_hash: str
+    installments: Mapping[UUID, datetime]
+    """Those that are open, and when each lapses."""
+    parked_payments: int
+    """Payment messages that could not be read or handled: each may be an instalment."""
+    started: tuple[Started, ...]
+
+    def with_token(self, token_digest: str) -> Started | None:
+        """Find the cancellation that a token belongs to."""
+        return next((each for each in self.started if each.token_digest == token_digest), None)
+
+    @property
+    def scheduled(self) -> Started | None:
+        """The cancellation that is held back, if one is."""
+        return next((each for each in self.started if each.due_at), None)
+
+
+@dataclass(frozen=True)
+class Declined:
+    """Not now, and why."""
+
+    declines: tuple[Decline, ...]
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """The account goes. `references` are all that the person holds."""
+
+    references: tuple[str, ...]
+    contact_version: int
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """The account goes when it is due, unless the person keeps it."""
+
+    reference: str
+    due_at: datetime
+
+
+@dataclass(frozen=True)
+class Ok:
+    """It is so now, or was already."""
+
+
+def declines(state: State) -> tuple[Decline, ...]:
+    """List what postpones a cancellation in the app."""
+    counted = {
+        DeclineReason.UNPAID_INSTALLMENTS: len(state.installments),
+        DeclineReason.PAYMENT_MESSAGE_UNREADABLE: state.parked_payments,
+    }
+    return tuple(Decline(reason=reason, count=count) for reason, count in counted.items() if count)
+
+
+def decide_start(state: State | None) -> Ok | Declined | Refusal:
+    """First tap: possible unless something postpones it, or one is scheduled already."""
+    if state is None:
+        return ACCOUNT_CLOSED
+    if state.scheduled:
+        return ALREADY_SCHEDULED
+    postponed = declines(state)
+    return Declined(postponed) if postponed else Ok()
+
+
+def decide_continue(state: State | None, command: ContinueCancellation, now: datetime) -> Ok | Refusal:
+    """Second tap: with the token, within its time."""
+    return Ok() if state and _good_token(state, command.token_digest, now) else TOKEN_INVALID
+
+
+def decide_try(state: State | None, command: SpendTry, now: datetime) -> str | Refusal:
+    """Hand out the password's hash to check against, for one try more."""
+    started = _good_token(state, command.token_digest, now) if state else None
+    if not state or not started or started.reference != command.reference:
+        return TOKEN_INVALID
+    if not started.continued:
+        return NOT_CONTINUED
+    return state.password_hash if started.tries < PASSWORD_TRIES else TRIES_SPENT
+
+
+def decide_schedule(
+    state: State | None, command: ScheduleCancellation, now: datetime
+) -> Scheduled | Declined | Refusal:
+    """Third tap where there is a cooling-off period; once scheduled, it stays so, with its first date."""
+    if state is None:
+        return ACCOUNT_CLOSED
+    if state.scheduled:
+        return Scheduled(state.scheduled.reference, state.scheduled.due_at or now)
+    confirmed = _confirmed(state, command.token_digest, now)
+    if isinstance(confirmed, Refusal):
+        return confirmed
+    postponed = declines(state)
+    return Declined(postponed) if postponed else Scheduled(command.reference, command.due_at)
+
+
+def decide_keep(state: State | None, command: KeepAccount) -> Ok | Refusal:
+    """Undo, as long as it is not carried out."""
+    scheduled = state.scheduled if state else None
+    return Ok() if scheduled and scheduled.reference == command.reference else NOT_SCHEDULED
+
+
+def decide_cancel(state: State | None, command: CancelAccount, now: datetime) -> Cancelled | Declined | Refusal:
+    """The pivot. A request is never declined for what only postpones a cancellation in the app: that is held."""
+    if state is None:
+        return ACCOUNT_CLOSED
+    if command.origin is Origin.APP:
+        confirmed = _confirmed(state, command.token_digest, now)
+        if isinstance(confirmed, Refusal):
+            return confirmed
+        if postponed := declines(state):
+            return Declined(postponed)
+    return Cancelled(tuple(each.reference for each in state.started), state.contact_version)
+
+
+def _confirmed(state: State, token_digest: str | None, now: datetime) -> Started | Refusal:
+    if token_digest is None:
+        scheduled = state.scheduled
+        return scheduled if scheduled and scheduled.due_at and scheduled.due_at <= now else NOT_SCHEDULED
+    started = _good_token(state, token_digest, now)
+    if not started:
+        return TOKEN_INVALID
+    return started if started.continued else NOT_CONTINUED
+
+
+def _good_token(state: State, token_digest: str, now: datetime) -> Started | None:
+    started = state.with_token(token_digest)
+    return started if started and started.expires_at > now else None

@@ -1,0 +1,43 @@
+"""What account does because its time has come: scheduled cancellations, lapsed instalments."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from services.account import repository
+from services.account.commands import CancelAccount, SettleInstallment
+from shared.commands import Command
+from shared.contracts.account import Origin
+from shared.errors import describe, is_transient
+from shared.service import Service
+
+log = logging.getLogger(__name__)
+
+DUE_SECONDS = 1.0
+
+
+async def carry_out_what_is_due(service: Service) -> None:
+    """Look for what is due, again and again; two replicas that find the same do it once."""
+    while True:
+        try:
+            commands = await due(service)
+            if commands:
+                await service.bus.execute(*commands)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("due work waits", extra={"error": describe(error)})
+        await asyncio.sleep(DUE_SECONDS)
+
+
+async def due(service: Service) -> list[Command]:
+    """List what is due now."""
+    now = service.clock()
+    async with service.engine.connect() as connection:
+        accounts = await repository.due_cancellations(connection, now)
+        lapsed = await repository.lapsed_installments(connection, now)
+    return [
+        *(CancelAccount(account_id=account_id, origin=Origin.APP) for account_id in accounts),
+        *(SettleInstallment(account_id=account, installment_id=installment) for account, installment in lapsed),
+    ]

@@ -1,0 +1,133 @@
+"""What account keeps, and what each column is."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Boolean, DateTime, Index, Integer, LargeBinary, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped
+
+from shared.contracts.receipts import Phase
+from shared.owner import DataOwner
+from shared.personal_data import Category, OfAccount, OfNobody, opaque, personal, rows
+
+RANDOM = "random id"
+
+
+class Base(DeclarativeBase):
+    """The metadata of account's own tables."""
+
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own protocol
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+        bytes: LargeBinary,
+        str: Text,
+        UUID: Uuid,
+    }
+
+
+class Registration(Base):
+    """Somebody wants an account and has not shown yet that the address is theirs; becomes one, or expires."""
+
+    __tablename__ = "registrations"
+    __table_args__ = (Index("registrations_email", "email"), rows(OfAccount("id")))
+
+    id: Mapped[UUID] = opaque("random id, becomes the account's", primary_key=True)
+    email: Mapped[str] = personal(Category.EMAIL)
+    password_hash: Mapped[str] = personal(Category.PASSWORD)
+    region: Mapped[str] = personal(Category.REGION_AND_LANGUAGE)
+    language: Mapped[str] = personal(Category.REGION_AND_LANGUAGE)
+    policy_version: Mapped[str] = personal(Category.POLICY_AGREEMENT)
+    code_digest: Mapped[str] = opaque("digest of a random code")
+    tries: Mapped[int] = opaque("counts wrong codes", Integer)
+    expires_at: Mapped[datetime] = opaque("end of this row")
+
+
+class Account(Base):
+    """A person's account."""
+
+    __tablename__ = "accounts"
+    __table_args__ = rows(OfAccount("id"))
+
+    id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
+    email: Mapped[str] = personal(Category.EMAIL, unique=True)
+    password_hash: Mapped[str] = personal(Category.PASSWORD)
+    region: Mapped[str] = personal(Category.REGION_AND_LANGUAGE)
+    language: Mapped[str] = personal(Category.REGION_AND_LANGUAGE)
+    policy_version: Mapped[str] = personal(Category.POLICY_AGREEMENT)
+    nickname: Mapped[str | None] = personal(Category.NICKNAME)
+    avatar: Mapped[bytes | None] = personal(Category.AVATAR)
+    created_at: Mapped[datetime] = personal(Category.CREATION_TIME)
+    contact_version: Mapped[int] = opaque("counts changes", Integer)
+    declined: Mapped[bool] = opaque("a cancellation was declined, and the person wants to know when not", Boolean)
+
+
+class Session(Base):
+    """A log-in, until it is ended or expires."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (
+        Index("sessions_account", "account_id"),
+        Index("sessions_refresh", "refresh_digest"),
+        Index("sessions_expiry", "expires_at"),
+        rows(OfAccount()),
+    )
+
+    id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
+    account_id: Mapped[UUID] = opaque(RANDOM)
+    refresh_digest: Mapped[str] = opaque("digest of a random token")
+    logged_in_at: Mapped[datetime] = personal(Category.LOGIN_TIMES)
+    expires_at: Mapped[datetime] = opaque("end of this row")
+    ended: Mapped[bool] = opaque("logged out", Boolean)
+
+
+class Installment(Base):
+    """An instalment that is not paid: a hold, with its latest end."""
+
+    __tablename__ = "installments"
+    __table_args__ = (Index("installments_lapse", "lapses_at"), rows(OfAccount()))
+
+    account_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
+    installment_id: Mapped[UUID] = personal(Category.INSTALLMENTS, primary_key=True)
+    lapses_at: Mapped[datetime] = personal(Category.INSTALLMENTS)
+
+
+class Cancellation(Base):
+    """A cancellation that was started: every reference that the person holds."""
+
+    __tablename__ = "cancellations"
+    __table_args__ = (
+        Index("cancellations_account", "account_id"),
+        Index("cancellations_due", "due_at"),
+        rows(OfAccount()),
+    )
+
+    reference: Mapped[str] = opaque("random secret", primary_key=True)
+    account_id: Mapped[UUID] = opaque(RANDOM)
+    token_digest: Mapped[str] = opaque("digest of a random token")
+    started_at: Mapped[datetime] = personal(Category.CANCELLATION)
+    expires_at: Mapped[datetime] = opaque("end of the token")
+    continued: Mapped[bool] = opaque("has seen what will go", Boolean)
+    tries: Mapped[int] = opaque("counts passwords tried", Integer)
+    due_at: Mapped[datetime | None] = personal(Category.CANCELLATION)
+
+
+class UsedToken(Base):
+    """The answer that a confirmation was given: given again for a day, when account and password are gone."""
+
+    __tablename__ = "used_tokens"
+    __table_args__ = (
+        Index("used_tokens_used_at", "used_at"),
+        rows(OfNobody("digest of a random token, and the order it led to, for 24 hours")),
+    )
+
+    token_digest: Mapped[str] = opaque("digest of a random token", primary_key=True)
+    reference: Mapped[str] = opaque("random secret")
+    order_id: Mapped[UUID] = opaque(RANDOM)
+    used_at: Mapped[datetime] = opaque("end of this row is a day later")
+
+
+OWNER = DataOwner("account", Phase.DATA, Base.metadata)

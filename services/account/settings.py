@@ -1,0 +1,27 @@
+"""What account is told by its environment."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from pydantic import Field
+
+from shared.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """Account's own besides the common ones."""
+
+    access_token_private_key_file: Path
+    cooling_off_days: int = Field(default=0, ge=0, le=90)
+    """How long a confirmed cancellation can be undone before it is carried out."""
+    parallel_hashes: int = Field(default=2, ge=1)
+    """How many passwords are hashed at once: each takes 19 MiB and a core."""
+
+    @cached_property
+    def access_token_private_key(self) -> Any:  # noqa: ANN401 - whichever of the key types the file holds
+        """The key that signs access tokens."""
+        return load_pem_private_key(self.access_token_private_key_file.read_bytes(), password=None)

@@ -1,0 +1,1 @@
+"""Devices: which belong to whom, and what they report."""

@@ -1,0 +1,44 @@
+"""Rules of device: when a device can be bound."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from uuid import UUID
+
+from services.device.commands import BindDevice
+from shared.commands import Refusal
+
+NOT_AVAILABLE = Refusal("device-not-available")
+"""One answer for a wrong serial, a wrong code and a device of somebody else: it does not tell who owns what."""
+NO_SUCH_DEVICE = Refusal("no-such-device")
+
+
+@dataclass(frozen=True)
+class Product:
+    """A known device, and the binding it is in."""
+
+    model: str
+    pairing_digest: str
+    bound_to: UUID | None
+    binding_id: UUID | None
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The device is the account's; `new` unless it was already."""
+
+    binding_id: UUID
+    model: str
+    new: bool
+
+
+def decide_bind(product: Product | None, command: BindDevice, binding_id: UUID) -> Bound | Refusal:
+    """Bind a device that nobody has, with its code; one's own again is the same binding."""
+    if not product or not hmac.compare_digest(product.pairing_digest, command.pairing_digest):
+        return NOT_AVAILABLE
+    if product.binding_id is None:
+        return Bound(binding_id, product.model, new=True)
+    if product.bound_to == command.account_id:
+        return Bound(product.binding_id, product.model, new=False)
+    return NOT_AVAILABLE

@@ -1,0 +1,84 @@
+"""What device keeps, and what each column is."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import DateTime, Index, Text, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped
+
+from shared.contracts.receipts import Phase
+from shared.owner import DataOwner
+from shared.personal_data import Category, OfAccount, OfNobody, opaque, personal, rows
+
+RANDOM = "random id"
+
+
+class Base(DeclarativeBase):
+    """The metadata of device's own tables."""
+
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own protocol
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+        str: Text,
+        UUID: Uuid,
+    }
+
+
+class Product(Base):
+    """A device that was made, whoever owns it."""
+
+    __tablename__ = "products"
+    __table_args__ = rows(OfNobody("what was made, not who has it"))
+
+    serial: Mapped[str] = opaque("stands on every device, bound or not", primary_key=True)
+    model: Mapped[str] = opaque("kind of device")
+    pairing_digest: Mapped[str] = opaque("digest of the code in the box")
+
+
+class EndedSession(Base):
+    """A session whose access tokens are no longer good, until they have expired anyway."""
+
+    __tablename__ = "ended_sessions"
+    __table_args__ = (
+        Index("ended_sessions_ended_at", "ended_at"),
+        rows(OfNobody("random ids, for the life of an access token")),
+    )
+
+    session_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
+    ended_at: Mapped[datetime] = opaque("end of this row is a token's life later")
+
+
+class Binding(Base):
+    """A device that belongs to an account; the database holds that it is one at a time.
+
+    Declared before the readings: an erasure empties tables in this order, and who stores readings has locked
+    the bindings that it found, so it is waited for, and what it stored is then erased too.
+    """
+
+    __tablename__ = "bindings"
+    __table_args__ = (Index("bindings_account", "account_id"), rows(OfAccount()))
+
+    id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
+    account_id: Mapped[UUID] = opaque(RANDOM)
+    serial: Mapped[str] = personal(Category.DEVICE_DATA, unique=True)
+    bound_at: Mapped[datetime] = personal(Category.DEVICE_DATA)
+
+
+class Reading(Base):
+    """What a device has measured while it was bound. Unique by binding and event, so a repeat is no second one."""
+
+    __tablename__ = "readings"
+    __table_args__ = rows(OfAccount())
+
+    account_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
+    binding_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
+    event_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
+    measured_at: Mapped[datetime] = personal(Category.DEVICE_DATA)
+    values: Mapped[dict[str, Any]] = personal(Category.DEVICE_DATA)
+
+
+OWNER = DataOwner("device", Phase.DATA, Base.metadata)

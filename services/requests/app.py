@@ -1,0 +1,35 @@
+"""Composition of requests: the only place that wires."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from services.requests.api import router
+from services.requests.consumers import SUBSCRIPTIONS
+from services.requests.handlers import handlers
+from services.requests.models import OWNER, Order
+from services.requests.reminder import reminder
+from services.requests.settings import Settings
+from shared.clock import Clock, system_clock
+from shared.retention import Keep
+from shared.service import Parts, Service, serve
+
+
+def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
+    """Make the service as an application, not yet running."""
+    parts = Parts(
+        owner=OWNER,
+        handlers=handlers,
+        subscriptions=SUBSCRIPTIONS,
+        api=router,
+        migrations=Path(__file__).parent / "migrations",
+        retention=(Keep(Order.completed_at, settings.proof_retention),),
+        tasks=(reminder(settings),),
+    )
+    return Service(parts, settings, clock).http()
+
+
+if __name__ == "__main__":
+    serve(create_app(Settings()))

@@ -1,0 +1,77 @@
+"""The certificate: what was erased where and when, what is kept on which ground, and what may stay until when."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from services.requests.rollcall import Due, Order
+from shared.contracts.topics import LONGEST_RETENTION, PERSONAL_RETENTION
+from shared.retention import NAMELESS_KEPT
+from shared.settings import ServiceSettings
+
+
+@dataclass(frozen=True)
+class Periods:
+    """How long what may stay stays at the longest, as operated."""
+
+    marks: timedelta
+    proof: timedelta
+    storage: timedelta
+    backups: timedelta
+
+    @classmethod
+    def of(cls, settings: ServiceSettings) -> Periods:
+        """Read them from the settings."""
+        return cls(
+            marks=settings.mark_retention,
+            proof=settings.proof_retention,
+            storage=timedelta(days=settings.storage_residue_days),
+            backups=timedelta(days=settings.backup_retention_days),
+        )
+
+    def residue(self, since: datetime) -> list[dict[str, str]]:
+        """List all that may stay after a complete erasure, each with its end."""
+        ends = {
+            "random ids and marks of closed accounts": self.marks,
+            "ids of events that were handled": LONGEST_RETENTION + timedelta(days=1),
+            "events that name the account by a random id": LONGEST_RETENTION,
+            "digests of used tokens": timedelta(hours=24),
+            "this order and its certificate": self.proof,
+            "personal messages not yet read or purged, log segments not yet rolled": PERSONAL_RETENTION,
+            "dead rows and write-ahead log of the databases": self.storage,
+            "bytes that name no account": NAMELESS_KEPT,
+            "backups": self.backups,
+        }
+        return [{"what": what, "until": (since + period).isoformat()} for what, period in ends.items()]
+
+
+def certificate(order: Order, completed_at: datetime, periods: Periods) -> dict[str, Any]:
+    """Write the certificate of a completed order, with a digest over all of it."""
+    document = {
+        "order_id": str(order.order_id),
+        "origin": order.origin,
+        "opened_at": _moment(order.opened_at),
+        "settled_at": _moment(order.settled_at),
+        "completed_at": _moment(completed_at),
+        "owners": [_entry(due) for due in sorted(order.dues.values(), key=lambda due: due.owner)],
+        "residue": periods.residue(completed_at),
+    }
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+    return document | {"sha256": hashlib.sha256(canonical).hexdigest()}
+
+
+def _entry(due: Due) -> dict[str, Any]:
+    return {
+        "owner": due.owner,
+        "answered_at": _moment(due.answered_at),
+        "items": [item.model_dump(mode="json", exclude_none=True) for item in due.items],
+        "remark": due.remark,
+    }
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

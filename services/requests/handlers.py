@@ -1,0 +1,177 @@
+"""What requests does on each command: load all that a list of them names, decide each, save, announce."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from uuid import UUID, uuid4
+
+from services.requests import repository, rollcall
+from services.requests.certificate import Periods, certificate
+from services.requests.commands import (
+    AddFeedback,
+    AdmitOwner,
+    OpenOrder,
+    ReleaseOwner,
+    Remind,
+    TakeReceipt,
+)
+from services.requests.models import OWNER
+from services.requests.rollcall import Change, Due, Order, Step
+from shared.bus import Handlers, Work
+from shared.commands import Command, EraseAccount
+from shared.contracts.receipts import Phase
+from shared.contracts.requests import ErasureCompleted, ErasureOrdered, ErasureSettled, OwnerAdmitted
+
+handlers = Handlers()
+
+
+class Ledger:
+    """The orders that a batch names: changes are gathered here, and saved and announced at its end."""
+
+    def __init__(self, known: Mapping[UUID, Order]) -> None:
+        self._before = known
+        self._now = dict(known)
+        self._steps: list[tuple[Command, UUID, Step]] = []
+
+    def order(self, order_id: UUID, account_id: UUID) -> Order:
+        """Show an order as it is now, or as it is before anything is known of it."""
+        return self._now.get(order_id, Order(order_id, account_id))
+
+    def enter(self, command: Command, change: Change) -> None:
+        """Note a change and what it brought about."""
+        order, steps = change
+        self._now[order.order_id] = order
+        self._steps += [(command, order.order_id, step) for step in steps]
+
+    async def close(self, work: Work) -> None:
+        """Save what has changed, write certificates, announce each step."""
+        await repository.save(work.connection, self._before, self._now.values())
+        periods = Periods.of(work.settings)
+        proven = {order_id for _, order_id, step in self._steps if step is not Step.SETTLED}
+        completed = [order for order in map(self._now.__getitem__, proven) if order.completed_at]
+        documents = {order.order_id: certificate(order, work.now, periods) for order in completed}
+        await repository.save_certificates(work.connection, documents)
+        for command, order_id, step in self._steps:
+            _announce(work, command, self._now[order_id], step)
+
+
+def _announce(work: Work, command: Command, order: Order, step: Step) -> None:
+    match step:
+        case Step.SETTLED:
+            work.announce(
+                ErasureSettled(
+                    **work.stamp(command),
+                    order_id=order.order_id,
+                    references=order.references,
+                    contact_version=order.contact_version,
+                )
+            )
+        case Step.COMPLETED:
+            work.announce(ErasureCompleted(**work.stamp(command), order_id=order.order_id))
+        case Step.SUPPLEMENTED:
+            pass
+
+
+async def _ledger(work: Work, order_ids: Collection[UUID]) -> Ledger:
+    return Ledger(await repository.load(work.connection, order_ids))
+
+
+@handlers.of(OpenOrder)
+async def open_orders(work: Work, commands: Sequence[OpenOrder]) -> None:
+    """Follow the erasures to their end; and erase and answer for requests itself."""
+    ledger = await _ledger(work, [command.order_id for command in commands])
+    owners = await repository.owners(work.connection)
+    for command in commands:
+        heard = Order(
+            order_id=command.order_id,
+            account_id=command.account_id,
+            origin=command.origin,
+            references=command.references,
+            contact_version=command.contact_version,
+            opened_at=work.now,
+            asked_at=work.now,
+        )
+        before = ledger.order(command.order_id, command.account_id)
+        ledger.enter(command, rollcall.opened(before, owners, heard))
+    await ledger.close(work)
+    await OWNER.erase(work, commands)
+
+
+@handlers.of(TakeReceipt)
+async def take_receipts(work: Work, commands: Sequence[TakeReceipt]) -> None:
+    """Call the roll with each receipt; the last one due in a phase brings about one event, a repeat none."""
+    ledger = await _ledger(work, [command.order_id for command in commands])
+    for command in commands:
+        receipt = Due(command.owner, Phase.DATA, work.now, command.items, command.remark)
+        before = ledger.order(command.order_id, command.account_id)
+        ledger.enter(command, rollcall.answered(before, receipt, supplement=command.supplement))
+    await ledger.close(work)
+
+
+@handlers.of(Remind)
+async def remind(work: Work, commands: Sequence[Remind]) -> None:
+    """Repeat open orders to whoever still owes."""
+    ledger = await _ledger(work, [command.order_id for command in commands])
+    owners = await repository.owners(work.connection)
+    for command in commands:
+        order = _without_those_who_left(work, ledger, command, owners)
+        owing = order.waits_for()
+        if order.opened_at and owing:
+            ledger.enter(command, (replace(order, asked_at=work.now), ()))
+            work.announce(
+                ErasureOrdered(
+                    **work.stamp(command),
+                    order_id=order.order_id,
+                    owners=owing,
+                    contact_version=order.contact_version,
+                )
+            )
+    await ledger.close(work)
+
+
+def _without_those_who_left(
+    work: Work, ledger: Ledger, command: Remind, owners: Mapping[str, Phase]
+) -> Order:
+    order = rollcall.also_asked(ledger.order(command.order_id, command.account_id), owners)
+    ledger.enter(command, (order, ()))
+    for owner in order.dues.keys() - owners.keys():
+        ledger.enter(command, rollcall.released(ledger.order(order.order_id, order.account_id), owner, work.now))
+    return ledger.order(order.order_id, order.account_id)
+
+
+@handlers.of(AdmitOwner)
+async def admit_owners(work: Work, commands: Sequence[AdmitOwner]) -> None:
+    """Ask the owner in every order from now on, and tell it so: only then may it take data."""
+    for command in commands:
+        await repository.admit(work.connection, command, work.now)
+        cause = command.caused_by
+        work.announce(
+            OwnerAdmitted(
+                id=uuid4(),
+                source=work.source,
+                occurred_at=work.now,
+                correlation_id=cause.correlation_id if cause else uuid4(),
+                causation_id=cause.id if cause else None,
+                owner=command.owner,
+            )
+        )
+
+
+@handlers.of(ReleaseOwner)
+async def release_owners(work: Work, commands: Sequence[ReleaseOwner]) -> None:
+    """Ask the owner no more; open orders stop waiting for it when they are next looked at."""
+    for command in commands:
+        await repository.release(work.connection, command.owner)
+
+
+@handlers.of(AddFeedback)
+async def add_feedback(work: Work, commands: Sequence[AddFeedback]) -> None:
+    """Keep what people have written."""
+    await repository.add_feedback(work.connection, commands)
+
+
+@handlers.of(EraseAccount)
+async def erase_accounts(work: Work, commands: Sequence[EraseAccount]) -> None:
+    """Erase feedback, and answer, when an order is repeated."""
+    await OWNER.erase(work, commands)

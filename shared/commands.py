@@ -1,0 +1,55 @@
+"""What a command is: a wish, by whichever door it came, that one handler carries out or refuses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import ClassVar
+from uuid import UUID
+
+from shared.contracts.base import Event
+
+
+class Lock(IntEnum):
+    """How a command holds its account: the stronger of two wins."""
+
+    NONE = 0
+    """Readings: they lock the bindings that they find instead."""
+    SHARED = 1
+    """For who only adds, and announces nothing."""
+    EXCLUSIVE = 2
+    """For who announces, erases or changes state."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A wish about one account. A closed account bars it, unless the command says otherwise."""
+
+    account_id: UUID
+    caused_by: Event | None = None
+
+    lock: ClassVar[Lock] = Lock.EXCLUSIVE
+    outlives_account: ClassVar[bool] = False
+    """Carried out for a closed account as well: what erases, and what ends a hold."""
+    overrides_parked: ClassVar[bool] = False
+    """Never parks behind another message: erasure."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a command was not carried out: a value, not an exception. `slug` is stable and public."""
+
+    slug: str
+
+
+ACCOUNT_CLOSED = Refusal("account-closed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EraseAccount(Command):
+    """Erase all that is the account's, and answer with a receipt; again, when asked again."""
+
+    order_id: UUID
+
+    outlives_account: ClassVar[bool] = True
+    overrides_parked: ClassVar[bool] = True

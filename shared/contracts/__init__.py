@@ -1,0 +1,1 @@
+"""The published language: all that services may know of each other."""

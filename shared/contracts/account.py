@@ -1,0 +1,119 @@
+"""What the service `account` states: accounts, their contacts, their sessions."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.contracts.base import AccountEvent, Moment
+from shared.contracts.topics import ACCOUNTS, CONTACTS, SESSIONS
+
+
+class Origin(StrEnum):
+    """By which door a cancellation came: what only postpones it in the app never declines a request."""
+
+    APP = "app"
+    REQUEST = "request"
+
+
+class DeclineReason(StrEnum):
+    """Why a cancellation is not possible now."""
+
+    UNPAID_INSTALLMENTS = "unpaid-installments"
+    PAYMENT_MESSAGE_UNREADABLE = "payment-message-unreadable"
+
+
+class Decline(BaseModel):
+    """One reason with what it concerns, and how many; the remedy follows from the reason."""
+
+    model_config = ConfigDict(frozen=True)
+
+    reason: DeclineReason
+    count: int
+
+
+class AccountRegistered(AccountEvent):
+    """A person has confirmed the address and has an account from now on."""
+
+    topic = ACCOUNTS
+    type: Literal["AccountRegistered"] = "AccountRegistered"
+
+
+class CancellationDeclined(AccountEvent):
+    """A cancellation is not possible now; nothing was erased."""
+
+    topic = ACCOUNTS
+    type: Literal["CancellationDeclined"] = "CancellationDeclined"
+    declines: tuple[Decline, ...]
+
+
+class CancellationPossible(AccountEvent):
+    """What had declined a cancellation is settled."""
+
+    topic = ACCOUNTS
+    type: Literal["CancellationPossible"] = "CancellationPossible"
+
+
+class CancellationScheduled(AccountEvent):
+    """A confirmed cancellation is held back for the cooling-off period."""
+
+    topic = ACCOUNTS
+    type: Literal["CancellationScheduled"] = "CancellationScheduled"
+    reference: str
+    due_at: Moment
+
+
+class CancellationUndone(AccountEvent):
+    """The person keeps the account."""
+
+    topic = ACCOUNTS
+    type: Literal["CancellationUndone"] = "CancellationUndone"
+    reference: str
+
+
+class AccountCancelled(AccountEvent):
+    """The pivot: from here on it only rolls forward. Every data owner erases."""
+
+    topic = ACCOUNTS
+    type: Literal["AccountCancelled"] = "AccountCancelled"
+    order_id: UUID
+    origin: Origin
+    references: tuple[str, ...]
+    """Every reference that the person was given: each leads to this one order."""
+    contact_version: int
+    """The contact that the last message goes to."""
+
+
+class SessionEnded(AccountEvent):
+    """Access tokens of this session are no longer good, although they may not have expired."""
+
+    topic = SESSIONS
+    type: Literal["SessionEnded"] = "SessionEnded"
+    session_id: UUID
+
+
+class ContactChanged(AccountEvent):
+    """Where messages to the person go, from this version on. Personal."""
+
+    topic = CONTACTS
+    type: Literal["ContactChanged"] = "ContactChanged"
+    version: int
+    email: str
+    language: str
+
+
+class ConfirmationRequested(AccountEvent):
+    """Somebody registers with this address and has to show that it is theirs. Personal.
+
+    `account_id` is the registration's id, which becomes the account's if it is confirmed.
+    """
+
+    topic = CONTACTS
+    type: Literal["ConfirmationRequested"] = "ConfirmationRequested"
+    email: str
+    language: str
+    code: str
+    expires_at: Moment

@@ -1,0 +1,68 @@
+"""What every data owner states: that it exists, and what it has erased."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.contracts.base import AccountEvent, Moment, OwnerEvent
+from shared.contracts.topics import RECEIPTS
+
+
+class Phase(StrEnum):
+    """When an owner is asked: the contact goes last, since it carries the last message."""
+
+    DATA = "data"
+    CONTACT = "contact"
+
+
+class Outcome(StrEnum):
+    """What became of one category."""
+
+    ERASED = "erased"
+    KEPT = "kept"
+    NOTHING_HELD = "nothing-held"
+
+
+class Item(BaseModel):
+    """What became of one category of a person's data. Counts rows, names no content."""
+
+    model_config = ConfigDict(frozen=True)
+
+    category: str
+    outcome: Outcome
+    count: int = Field(ge=0)
+    ground: str | None = None
+    until: Moment | None = None
+
+
+class DataErased(AccountEvent):
+    """A receipt: the owner has erased, but for what it names as kept, with ground and end."""
+
+    topic = RECEIPTS
+    type: Literal["DataErased"] = "DataErased"
+    order_id: UUID
+    items: tuple[Item, ...]
+    supplement: bool = False
+    """Follows when a hold has ended: adds to the first receipt, and to the certificate."""
+    remark: str | None = Field(default=None, pattern=r"^[a-z-]{1,60}$")
+    """A slug, such as that the last message could not be delivered."""
+
+
+class OwnerAnnounced(OwnerEvent):
+    """A data owner says what it will hold, before it takes any."""
+
+    topic = RECEIPTS
+    type: Literal["OwnerAnnounced"] = "OwnerAnnounced"
+    phase: Phase
+    categories: tuple[str, ...]
+
+
+class OwnerLeft(OwnerEvent):
+    """A data owner holds nothing any more and leaves: a deliberate act, never concluded from silence."""
+
+    topic = RECEIPTS
+    type: Literal["OwnerLeft"] = "OwnerLeft"

@@ -1,0 +1,108 @@
+"""How a service reaches its PostgreSQL: engine, the account's lock, sole holders, migrations."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from alembic import context
+from alembic.script import ScriptDirectory
+from sqlalchemy import ARRAY, BigInteger, Boolean, Connection, bindparam, pool, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from shared.commands import Lock
+
+SOLE_HOLDER_SPACE = 1_094_994_281
+"""Keeps the locks of sole holders apart from everything else of the two-key kind."""
+
+
+def engine_for(url: str, *, pool_size: int = 10) -> AsyncEngine:
+    """Make the service's engine. Parameters never stand in an error: they are people's data."""
+    return create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=5,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={"command_timeout": 60, "server_settings": {"application_name": "adieu"}},
+    )
+
+
+# One advisory lock an account, also for accounts that this service has no row of. In a statement of its own
+# and before every read: a lock taken inside the deleting statement lets a row committed meanwhile survive.
+_LOCK = text(
+    "SELECT CASE WHEN alone THEN pg_advisory_xact_lock(key) ELSE pg_advisory_xact_lock_shared(key) END"
+    " FROM unnest(:keys, :alone) AS wanted(key, alone)"
+).bindparams(bindparam("keys", type_=ARRAY(BigInteger)), bindparam("alone", type_=ARRAY(Boolean)))
+
+
+def lock_key(account_id: UUID) -> int:
+    """Map an account to its lock; two that share one by chance only wait for each other."""
+    return int.from_bytes(account_id.bytes[:8], signed=True)
+
+
+async def lock_accounts(connection: AsyncConnection, wanted: Mapping[UUID, Lock]) -> None:
+    """Take each account's lock until the transaction ends, all in one order, so that no two wait in a circle."""
+    modes: dict[int, Lock] = {}
+    for account_id, mode in wanted.items():
+        if mode is not Lock.NONE:
+            modes[lock_key(account_id)] = max(mode, modes.get(lock_key(account_id), Lock.NONE))
+    if modes:
+        keys = sorted(modes)
+        await connection.execute(_LOCK, {"keys": keys, "alone": [modes[key] is Lock.EXCLUSIVE for key in keys]})
+
+
+@asynccontextmanager
+async def sole_holder(engine: AsyncEngine, name: str, retry_seconds: float = 1.0) -> AsyncIterator[AsyncConnection]:
+    """Wait until this process alone holds `name` in this database; yields the connection that holds it.
+
+    Who loses the connection loses the hold, so do all that wants to be alone over this very connection.
+    """
+    keys = {"space": SOLE_HOLDER_SPACE, "name": zlib.crc32(name.encode()) - 2**31}
+    async with engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        while not await connection.scalar(text("SELECT pg_try_advisory_lock(:space, :name)"), keys):
+            await asyncio.sleep(retry_seconds)
+        try:
+            yield connection
+        finally:
+            # The pool would keep the session, and with it the lock.
+            await connection.invalidate()
+
+
+async def missing_migrations(engine: AsyncEngine, migrations: Path) -> bool:
+    """Tell whether the database is not at the newest migration."""
+    head = ScriptDirectory(str(migrations)).get_current_head()
+    async with engine.connect() as connection:
+        there = await connection.scalar(text("SELECT to_regclass('alembic_version') IS NOT NULL"))
+        return not there or await connection.scalar(text("SELECT version_num FROM alembic_version")) != head
+
+
+def run_migrations() -> None:
+    """Migrate the database whose address stands in Alembic's `config.attributes["url"]` (the body of `env.py`)."""
+
+    def migrate(connection: Connection) -> None:
+        context.configure(connection=connection, transaction_per_migration=True)
+        with context.begin_transaction():
+            context.run_migrations()
+
+    async def connect_and_migrate(url: str) -> None:
+        engine = create_async_engine(url, poolclass=pool.NullPool)
+        async with engine.connect() as connection:
+            await connection.run_sync(migrate)
+            await connection.commit()
+        await engine.dispose()
+
+    asyncio.run(connect_and_migrate(context.config.attributes["url"]))
+
+
+def rows_of(columns: Iterable[str], values: Iterable[tuple[Any, ...]]) -> dict[str, list[Any]]:
+    """Turn rows into one array a column, for statements that take their rows by `unnest`."""
+    names = list(columns)
+    arrays = list(map(list, zip(*values, strict=True))) or [[] for _ in names]
+    return dict(zip(names, arrays, strict=True))

@@ -1,0 +1,44 @@
+"""Logs as JSON lines: what happened to which event and order, never a body, never the values of an error."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+
+from shared.errors import describe
+
+CONTEXT = ("event_id", "order_id", "correlation_id", "topic", "group", "error", "count")
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line. An exception is told by type and place: its message may quote personal data."""
+
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self.service = service
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname,
+            "service": self.service,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {name: str(getattr(record, name)) for name in CONTEXT if hasattr(record, name)}
+        if record.exc_info and record.exc_info[1]:
+            line["error"] = describe(record.exc_info[1])
+        return json.dumps(line, ensure_ascii=False)
+
+
+def log_as_json(service: str, level: str = "INFO") -> None:
+    """Send everything that this process logs to its standard output, as JSON lines."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonLines(service))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    # It warns at every start that it does not create topics: that is meant so.
+    logging.getLogger("shared.broker").setLevel(logging.ERROR)
+    for chatty in ("aiokafka", "httpx", "uvicorn.access", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)

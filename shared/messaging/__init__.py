@@ -1,0 +1,1 @@
+"""How a fact travels safely: outbox, relay, consumer, dead letters, purge."""

@@ -1,0 +1,326 @@
+"""The only way in from Kafka: batches, exactly-once effect, offsets after the commit, dead letters, a brake.
+
+Every poll is one transaction. When that fails for a reason that does not pass, its messages are taken one by one, so
+that a bad one costs only itself. Nothing else in Adieu may subscribe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, KafkaMessage
+from pydantic import ValidationError
+from pydantic_core import from_json
+from sqlalchemy import ARRAY, String, Uuid, bindparam, text
+
+from shared.bus import CommandBus, Work
+from shared.commands import Command, Lock
+from shared.contracts.base import AccountEvent, Event, reader
+from shared.contracts.catalogue import facts_on
+from shared.contracts.topics import Topic
+from shared.database import rows_of
+from shared.errors import describe, is_transient
+from shared.messaging import dead_letters, positions
+from shared.messaging.dead_letters import Parked
+from shared.messaging.positions import Record, TopicIds
+
+log = logging.getLogger(__name__)
+
+POLL_MILLISECONDS = 20
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+REVOKE_PATIENCE = 10.0
+"""How long a rebalance waits for the batch in hand; the inbox makes up for what takes longer."""
+
+# In one order everywhere, so that two readers of overlapping batches never wait in a circle.
+_TAKE = text(
+    "INSERT INTO inbox (source, event_id)"
+    " SELECT DISTINCT source, event_id FROM unnest(:source, :event_id) AS new(source, event_id) ORDER BY 1, 2"
+    " ON CONFLICT DO NOTHING RETURNING source, event_id"
+).bindparams(bindparam("source", type_=ARRAY(String)), bindparam("event_id", type_=ARRAY(Uuid)))
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """Which facts a service reads, and what each makes it want to do."""
+
+    topic: Topic
+    command_for: Callable[[Event], Command | None]
+    each_alone: bool = False
+    """For readings: no inbox row each, since the stored position and their own key tell repeats; none waits behind
+    another of its account."""
+
+
+@dataclass
+class Message:
+    """A record as it was read: an event and what it asks for, or the reason why it cannot be read."""
+
+    record: Record
+    account_id: UUID | None
+    event: Event | None = None
+    command: Command | None = None
+    reason: str = ""
+    error: str = ""
+
+    @property
+    def name(self) -> tuple[str, UUID]:
+        """What tells a repeat of this message: the event's id, or else place and content of the bytes."""
+        if self.event:
+            return self.event.source, self.event.id
+        record = self.record
+        place = f"{record.topic}/{record.partition}/{record.offset}/".encode()
+        return "unreadable", UUID(bytes=sha256(place + (record.value or b"")).digest()[:16])
+
+    def parked(self, reason: str, error: str) -> Parked:
+        """Describe this message for the shelf of dead letters."""
+        record = self.record
+        body = record.value or b""
+        return Parked(record.topic, record.partition, record.offset, self.account_id, reason, error, body)
+
+
+def account_named_by(record: Record) -> UUID | None:
+    """Find the account that an unreadable message names, in its body or else in its key."""
+    candidates: list[Any] = []
+    with suppress(ValueError):
+        body = from_json(record.value or b"")
+        candidates.append(body.get("account_id") if isinstance(body, dict) else None)
+    with suppress(ValueError):
+        candidates.append((record.key or b"").decode())
+    for candidate in candidates:
+        with suppress(ValueError, TypeError, AttributeError):
+            return UUID(candidate)
+    return None
+
+
+class Reading:
+    """Turns the records of one subscription into messages."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self._topic = subscription.topic
+        self._command_for = subscription.command_for
+        self._read = reader(*facts_on(subscription.topic))
+
+    def message(self, record: Record) -> Message:
+        """Read one record; what cannot be read says so, and is never tried twice."""
+        try:
+            event = self._read(record.value or b"")
+        except ValidationError as error:
+            return self._unreadable(record, "unreadable", describe(error))
+        if event.source != self._topic.owner_of(record.topic):
+            return self._unreadable(record, "wrong-source", "the topic is not this source's")
+        account_id = event.account_id if isinstance(event, AccountEvent) else None
+        return Message(record, account_id, event, self._command_for(event))
+
+    @staticmethod
+    def _unreadable(record: Record, reason: str, error: str) -> Message:
+        return Message(record, account_named_by(record), reason=reason, error=error)
+
+
+@dataclass
+class Consumer:
+    """Takes the records of one subscription; returns only when every one has had its effect or is parked."""
+
+    subscription: Subscription
+    bus: CommandBus
+    topic_ids: TopicIds
+    admitted: asyncio.Event
+    """Unset while no order would ask this owner: until then it takes no personal data."""
+    brake_after: int = 20
+    joined: bool = False
+    braked: bool = False
+    busy: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _failed_in_a_row: int = 0
+
+    def __post_init__(self) -> None:
+        self._reading = Reading(self.subscription)
+
+    async def take(self, records: Sequence[Record]) -> None:
+        """Handle a poll's records: all in one transaction, or else each in its own."""
+        if self.subscription.topic.personal:
+            await self.admitted.wait()
+        async with self.busy:
+            try:
+                await self._until_it_passes(lambda: self._handle(records))
+                self._failed_in_a_row = 0
+            except Exception as error:  # noqa: BLE001 - whatever it is, only the message at fault may pay for it
+                log.warning("batch failed, taken one by one", extra=self._context(error, count=len(records)))
+                for record in records:
+                    await self._handle_or_park(record)
+
+    async def _handle_or_park(self, record: Record) -> None:
+        try:
+            await self._until_it_passes(lambda: self._handle([record]))
+            self._failed_in_a_row = 0
+        except Exception as error:  # noqa: BLE001 - it is parked with what went wrong
+            log.error("message parked", extra=self._context(error))  # noqa: TRY400 - a trace may quote values
+            self._failed_in_a_row += 1
+            if self._failed_in_a_row >= self.brake_after:
+                await self.stop("every message fails: a bad release must not park everything")
+            await self._until_it_passes(lambda: self._park(record, describe(error)))  # noqa: B023 - awaited here
+
+    async def stop(self, why: str) -> None:
+        """Hold the partitions without an acknowledgement until somebody looks; readiness tells."""
+        self.braked = True
+        log.critical("consumer stopped: %s", why, extra=self._context(None))
+        await asyncio.Event().wait()
+
+    async def _until_it_passes(self, attempt: Callable[[], Awaitable[None]]) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return await attempt()
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                log.warning("waits and tries again", extra=self._context(error))
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _handle(self, records: Sequence[Record]) -> None:
+        async with self.bus.work() as work:
+            messages = await self._fresh(work, records)
+            await self._lock(work, messages)
+            ready, letters = await self._sorted_out(work, messages)
+            await dead_letters.park(work.connection, letters)
+            await self.bus.carry_out(work, [m.command for m in ready if m.command])
+
+    async def _park(self, record: Record, error: str) -> None:
+        async with self.bus.work() as work:
+            messages = await self._fresh(work, [record])
+            await work.lock_all({m.account_id: Lock.EXCLUSIVE for m in messages if m.account_id})
+            await dead_letters.park(work.connection, [m.parked("failed", error) for m in messages])
+
+    async def _fresh(self, work: Work, records: Sequence[Record]) -> list[Message]:
+        """Read the records that have not had their effect yet, and note that they have."""
+        if self.subscription.topic.personal:
+            records = await positions.advance(work.connection, records, self.topic_ids)
+        messages = [self._reading.message(record) for record in records]
+        return messages if self.subscription.each_alone else await self._first_seen(work, messages)
+
+    async def _first_seen(self, work: Work, messages: list[Message]) -> list[Message]:
+        result = await work.connection.execute(_TAKE, rows_of(("source", "event_id"), [m.name for m in messages]))
+        new = {(row.source, row.event_id) for row in result}
+        first = []
+        for message in messages:
+            if message.name in new:
+                first.append(message)
+                new.remove(message.name)
+        return first
+
+    async def _lock(self, work: Work, messages: Sequence[Message]) -> None:
+        wanted: dict[UUID, Lock] = {}
+        for message in messages:
+            account_id, mode = message.account_id, Lock.EXCLUSIVE
+            if message.command:
+                account_id, mode = message.command.account_id, message.command.lock
+            if account_id and (message.command or message.reason):
+                wanted[account_id] = max(mode, wanted.get(account_id, Lock.NONE))
+        await work.lock_all(wanted)
+
+    async def _sorted_out(self, work: Work, messages: list[Message]) -> tuple[list[Message], list[Parked]]:
+        """Separate what is handled now from what is parked: the unreadable, and what follows a parked message."""
+        behind = await self._behind(work, messages)
+        ready, letters = [], []
+        for message in messages:
+            place = (message.account_id, message.record.topic)
+            if message.reason:
+                letters.append(message.parked(message.reason, message.error))
+                if message.account_id and not self.subscription.each_alone:
+                    behind.add(place)
+            elif place in behind and message.command and not message.command.overrides_parked:
+                letters.append(message.parked("waits-behind", ""))
+            else:
+                ready.append(message)
+        return ready, letters
+
+    async def _behind(self, work: Work, messages: Sequence[Message]) -> set[tuple[UUID | None, str]]:
+        accounts = sorted({m.account_id for m in messages if m.account_id})
+        if self.subscription.each_alone or not accounts:
+            return set()
+        topics = sorted({m.record.topic for m in messages})
+        return {*await dead_letters.standing_before(work.connection, accounts, topics)}
+
+    def _context(self, error: BaseException | None, **more: object) -> dict[str, object]:
+        told = {"error": describe(error)} if error else {}
+        return {"topic": self.subscription.topic.name, **told, **more}
+
+    async def redrive(self, letter: dead_letters.DeadLetterView) -> int:
+        """Handle a parked message anew, with all of its account in that topic, in order; returns how many.
+
+        All or nothing: raises what the first failing one raises, and leaves everything parked.
+        """
+        async with self.bus.work() as work:
+            if letter.account_id:
+                await work.lock_all({letter.account_id: Lock.EXCLUSIVE})
+            rows = await dead_letters.in_line(work.connection, letter)
+            messages = [self._reading.message(_record_of(row)) for row in rows]
+            for message in messages:
+                if message.reason:
+                    raise ValueError(message.error)
+            await dead_letters.remove(work.connection, [row.id for row in rows])
+            await self.bus.carry_out(work, [m.command for m in messages if m.command])
+        return len(rows)
+
+
+def _record_of(row: Any) -> Record:  # noqa: ANN401 - a row
+    return Record(row.topic, row.partition, row.offset, 0, 0, b"", row.body, None, -1, len(row.body), ())
+
+
+class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc] # the client library has no types
+    """Notes when the group has been joined, and lets partitions go only after the batch in hand."""
+
+    def __init__(self, consumer: Consumer) -> None:
+        self._consumer = consumer
+
+    async def on_partitions_assigned(self, _: set[TopicPartition]) -> None:
+        self._consumer.joined = True
+
+    async def on_partitions_revoked(self, _: set[TopicPartition]) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._consumer.busy.acquire(), REVOKE_PATIENCE)
+            self._consumer.busy.release()
+
+
+async def _without_headers(records: tuple[Record, ...], parse: Callable[..., Awaitable[Any]]) -> Any:  # noqa: ANN401
+    # FastStream decodes headers before anything of ours runs, and skips the record where that fails.
+    return await parse(tuple(replace(record, headers=()) for record in records))
+
+
+async def _as_it_is(message: KafkaMessage) -> KafkaMessage:
+    return message
+
+
+def subscribe(broker: KafkaBroker, service: str, consumer: Consumer, records: int) -> None:
+    """Connect a consumer to its topic: from the earliest message, acknowledged by hand after the commit."""
+    topic = consumer.subscription.topic
+    names = () if topic.is_pattern else (topic.name,)
+    subscriber = broker.subscriber(
+        *names,
+        pattern=topic.regex if topic.is_pattern else None,
+        group_id=f"{service}.{topic.name.replace('*', 'any')}",
+        batch=True,
+        max_records=records,
+        batch_timeout_ms=POLL_MILLISECONDS,
+        auto_offset_reset="earliest",
+        ack_policy=AckPolicy.MANUAL,
+        parser=_without_headers,
+        decoder=_as_it_is,
+        listener=_Rebalance(consumer),
+        include_in_schema=False,
+    )
+
+    @subscriber
+    async def take(message: KafkaMessage) -> None:
+        try:
+            await consumer.take(message.raw_message)  # type: ignore[arg-type] # a batch is a tuple
+        except Exception as error:  # noqa: BLE001 - FastStream would swallow it, and the next ack pass over the batch
+            await consumer.stop(describe(error))
+        await message.ack()

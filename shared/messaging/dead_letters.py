@@ -1,0 +1,123 @@
+"""Messages that could not be handled: parked by account and topic, listed, handled anew in order, or discarded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, fields
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, BigInteger, Integer, LargeBinary, String, Uuid, any_, bindparam, delete, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.database import rows_of
+from shared.tables import DeadLetter
+
+_PARK = text(
+    "INSERT INTO dead_letters (topic, partition, \"offset\", account_id, reason, error, body)"
+    " SELECT topic, partition, \"offset\", account_id, reason, error, body"
+    " FROM unnest(:topic, :partition, :offset, :account_id, :reason, :error, :body) WITH ORDINALITY"
+    " AS new(topic, partition, \"offset\", account_id, reason, error, body, nth)"
+    " WHERE NOT EXISTS (SELECT FROM closed_accounts WHERE closed_accounts.account_id = new.account_id)"
+    " ORDER BY nth"
+).bindparams(
+    *(bindparam(name, type_=ARRAY(String)) for name in ("topic", "reason", "error")),
+    bindparam("partition", type_=ARRAY(Integer)),
+    bindparam("offset", type_=ARRAY(BigInteger)),
+    bindparam("account_id", type_=ARRAY(Uuid)),
+    bindparam("body", type_=ARRAY(LargeBinary)),
+)
+_BEHIND = (
+    select(DeadLetter.account_id, DeadLetter.topic)
+    .distinct()
+    .where(
+        DeadLetter.account_id == any_(bindparam("accounts", type_=ARRAY(Uuid))),
+        DeadLetter.topic == any_(bindparam("topics", type_=ARRAY(String))),
+    )
+)
+_SHOWN = (
+    DeadLetter.id,
+    DeadLetter.topic,
+    DeadLetter.partition,
+    DeadLetter.offset,
+    DeadLetter.account_id,
+    DeadLetter.reason,
+    DeadLetter.error,
+    DeadLetter.parked_at,
+)
+
+
+@dataclass(frozen=True)
+class Parked:
+    """A message as it is parked."""
+
+    topic: str
+    partition: int
+    offset: int
+    account_id: UUID | None
+    reason: str
+    error: str
+    body: bytes
+
+
+async def park(connection: AsyncConnection, letters: Sequence[Parked]) -> None:
+    """Park messages, but for those of closed accounts, which are dropped: nothing of them may stay.
+
+    The caller holds the lock of every account they name.
+    """
+    if letters:
+        columns = [field.name for field in fields(Parked)]
+        await connection.execute(_PARK, rows_of(columns, [astuple(letter) for letter in letters]))
+
+
+async def standing_before(
+    connection: AsyncConnection, accounts: Sequence[UUID], topics: Sequence[str]
+) -> set[tuple[UUID, str]]:
+    """Tell for which of the accounts something is parked in which of the topics."""
+    result = await connection.execute(_BEHIND, {"accounts": list(accounts), "topics": list(topics)})
+    return {(row.account_id, row.topic) for row in result}
+
+
+@dataclass(frozen=True)
+class DeadLetterView:
+    """What operations see of a parked message: never its body, which may be a person's."""
+
+    id: int
+    topic: str
+    partition: int
+    offset: int
+    account_id: UUID | None
+    reason: str
+    error: str
+    parked_at: datetime
+
+
+async def listing(connection: AsyncConnection, limit: int = 100) -> list[DeadLetterView]:
+    """List what is parked, oldest first."""
+    result = await connection.execute(select(*_SHOWN).order_by(DeadLetter.id).limit(limit))
+    return [DeadLetterView(*row) for row in result]
+
+
+async def find(connection: AsyncConnection, letter_id: int) -> DeadLetterView | None:
+    """Show one, if it is still parked."""
+    row = (await connection.execute(select(*_SHOWN).where(DeadLetter.id == letter_id))).first()
+    return DeadLetterView(*row) if row else None
+
+
+async def in_line(connection: AsyncConnection, letter: DeadLetterView) -> list[Any]:
+    """Load what has to be handled together with this one, in order: all of that account in that topic."""
+    together = (
+        (DeadLetter.account_id == letter.account_id) & (DeadLetter.topic == letter.topic)
+        if letter.account_id
+        else DeadLetter.id == letter.id
+    )
+    result = await connection.execute(
+        select(*_SHOWN, DeadLetter.body).where(together).order_by(DeadLetter.id).with_for_update()
+    )
+    return list(result)
+
+
+async def remove(connection: AsyncConnection, ids: Sequence[int]) -> None:
+    """Take messages off the shelf: they were handled, or somebody has decided to discard them."""
+    await connection.execute(delete(DeadLetter).where(DeadLetter.id.in_(ids)))

@@ -1,0 +1,73 @@
+"""Personal topics are emptied behind their reader: up to the position that it has stored with the effect."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from shared.database import sole_holder
+from shared.errors import NotNow, describe
+from shared.messaging.positions import Place, TopicIds, stored
+
+log = logging.getLogger(__name__)
+
+PURGE_SECONDS = 1.0
+
+
+class Purge:
+    """Deletes from the broker what this service's database says it has taken in."""
+
+    def __init__(self, engine: AsyncEngine, bootstrap_servers: str, topics: Sequence[str], topic_ids: TopicIds) -> None:
+        self._engine = engine
+        self._bootstrap_servers = bootstrap_servers
+        self._topics = sorted(topics)
+        self._topic_ids = topic_ids
+        self._purged: dict[Place, int] = {}
+
+    async def run(self) -> None:
+        """Purge until cancelled, one process of a service at a time."""
+        while True:
+            try:
+                async with sole_holder(self._engine, "purge") as connection, self._admin() as admin:
+                    while True:
+                        await self.once(connection, admin)
+                        await asyncio.sleep(PURGE_SECONDS)
+            except (KafkaError, NotNow, OSError, SQLAlchemyError) as error:
+                log.warning("purge starts anew", extra={"error": describe(error)})
+                await asyncio.sleep(1)
+
+    @asynccontextmanager
+    async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap_servers)
+        try:
+            await admin.start()
+            yield admin
+        finally:
+            await admin.close()
+
+    async def once(self, connection: AsyncConnection, admin: AIOKafkaAdminClient) -> None:
+        """Purge what has been taken in since the last time; a recreated topic is left alone until it is read."""
+        at = await stored(connection, self._topics)
+        due = {place: here for place, here in at.items() if self._purged.get(place) != here.next_offset}
+        if not due:
+            return
+        ids = await self._topic_ids.of(self._topics, anew=True)
+        for (topic, partition), here in due.items():
+            if ids[topic] == here.topic_id:
+                await self._delete(admin, topic, partition, here.next_offset)
+                self._purged[topic, partition] = here.next_offset
+
+    @staticmethod
+    async def _delete(admin: AIOKafkaAdminClient, topic: str, partition: int, before: int) -> None:
+        try:
+            await admin.delete_records({TopicPartition(topic, partition): RecordsToDelete(before_offset=before)})
+        except OffsetOutOfRangeError:
+            log.info("nothing left to purge", extra={"topic": topic})

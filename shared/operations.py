@@ -1,0 +1,57 @@
+"""The internal door of every service: dead letters, for operations with the internal token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from fastapi import APIRouter, Depends
+
+from shared.errors import Problem, describe
+from shared.messaging import dead_letters
+from shared.messaging.consumer import Consumer
+from shared.messaging.dead_letters import DeadLetterView
+from shared.security import internal_door
+
+GONE = Problem(HTTPStatus.NOT_FOUND, "no-such-dead-letter", "It was handled, discarded, or never there.")
+
+
+def internal_api(consumers: Sequence[Consumer]) -> APIRouter:
+    """Make the routes by which parked messages are seen and dealt with. Their bodies are never shown."""
+    router = APIRouter(prefix="/internal", dependencies=[Depends(internal_door)], include_in_schema=False)
+    engine = consumers[0].bus.engine
+
+    async def parked(letter_id: int) -> DeadLetterView:
+        async with engine.connect() as connection:
+            letter = await dead_letters.find(connection, letter_id)
+        if not letter:
+            raise GONE
+        return letter
+
+    @router.get("/dead-letters")
+    async def list_dead_letters() -> list[DeadLetterView]:
+        async with engine.connect() as connection:
+            return await dead_letters.listing(connection)
+
+    @router.get("/dead-letters/{letter_id}")
+    async def show_dead_letter(letter_id: int) -> DeadLetterView:
+        return await parked(letter_id)
+
+    @router.post("/dead-letters/{letter_id}/redrive")
+    async def redrive(letter_id: int) -> dict[str, int]:
+        letter = await parked(letter_id)
+        consumer = next(c for c in consumers if c.subscription.topic.covers(letter.topic))
+        try:
+            return {"handled": await consumer.redrive(letter)}
+        except Exception as error:
+            raise Problem(HTTPStatus.CONFLICT, "still-fails", describe(error)) from None
+
+    @router.delete("/dead-letters/{letter_id}", status_code=HTTPStatus.NO_CONTENT)
+    async def discard(letter_id: int) -> None:
+        await parked(letter_id)
+        async with engine.begin() as connection:
+            await dead_letters.remove(connection, [letter_id])
+
+    return router
+
+

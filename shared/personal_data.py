@@ -1,0 +1,234 @@
+"""What a person's data is, said once at each column; erasure, counts and checks are derived from that."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Column, CursorResult, MetaData, Select, Table, Uuid, any_, bindparam, delete, func, or_
+from sqlalchemy import select as sql_select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import MappedColumn, mapped_column
+
+from shared.contracts.receipts import Item, Outcome
+
+
+class Category(StrEnum):
+    """The categories that the privacy policy names, and the few that the machinery adds."""
+
+    EMAIL = "email"
+    PASSWORD = "password"  # noqa: S105 - the name of a category
+    NICKNAME = "nickname"
+    AVATAR = "avatar"
+    REGION_AND_LANGUAGE = "region-and-language"
+    POLICY_AGREEMENT = "policy-agreement"
+    CREATION_TIME = "creation-time"
+    LOGIN_TIMES = "login-times"
+    INSTALLMENTS = "installments"
+    CANCELLATION = "cancellation"
+    DEVICE_DATA = "device-data"
+    FEEDBACK = "feedback"
+    CONTACT = "contact"
+    MESSAGES = "messages"
+    UNHANDLED_MESSAGES = "unhandled-messages"
+
+
+@dataclass(frozen=True)
+class Processing:
+    """Why a category is kept, on what legal basis (GDPR Art. 6), and until when."""
+
+    purpose: str
+    legal_basis: str
+    retention: str
+
+
+CONTRACT = "contract, Art. 6 (1) b"
+_WITH_ACCOUNT = "until the account is cancelled"
+
+PROCESSING: Mapping[Category, Processing] = {
+    Category.EMAIL: Processing("to log in", CONTRACT, _WITH_ACCOUNT),
+    Category.PASSWORD: Processing("to log in", CONTRACT, _WITH_ACCOUNT),
+    Category.NICKNAME: Processing("to be addressed", CONTRACT, _WITH_ACCOUNT),
+    Category.AVATAR: Processing("to be recognised", CONTRACT, _WITH_ACCOUNT),
+    Category.REGION_AND_LANGUAGE: Processing("to apply the person's law and language", CONTRACT, _WITH_ACCOUNT),
+    Category.POLICY_AGREEMENT: Processing("to show what was agreed to", CONTRACT, _WITH_ACCOUNT),
+    Category.CREATION_TIME: Processing("to keep the account", CONTRACT, _WITH_ACCOUNT),
+    Category.LOGIN_TIMES: Processing("to show the person who logged in", CONTRACT, _WITH_ACCOUNT),
+    Category.INSTALLMENTS: Processing("to collect what is owed", CONTRACT, "until paid or lapsed"),
+    Category.CANCELLATION: Processing("to carry out the cancellation", CONTRACT, _WITH_ACCOUNT),
+    Category.DEVICE_DATA: Processing("to show what devices report", CONTRACT, "until the device is unbound"),
+    Category.FEEDBACK: Processing("to answer feedback", CONTRACT, _WITH_ACCOUNT),
+    Category.CONTACT: Processing("to send messages", CONTRACT, "until the last message has gone out"),
+    Category.MESSAGES: Processing("to send messages", CONTRACT, "until each has gone out"),
+    Category.UNHANDLED_MESSAGES: Processing("to lose nothing", CONTRACT, "until handled, or the account is cancelled"),
+}
+
+
+# The words for a column. Each goes into `Column.info["word"]`; a column without one fails the build.
+
+
+@dataclass(frozen=True)
+class Personal:
+    """The column holds a person's data of this category."""
+
+    category: Category
+
+
+@dataclass(frozen=True)
+class Opaque:
+    """The column holds nothing that says anything about a person: random ids, counters, marks."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Passing:
+    """The column may hold personal data for the moment of its passage, and is emptied by that passage."""
+
+    until: str
+
+
+Word = Personal | Opaque | Passing
+
+
+def personal(category: Category, *args: Any, **options: Any) -> MappedColumn[Any]:  # noqa: ANN401 - mapped_column's own
+    """Declare a column that holds a person's data."""
+    return mapped_column(*args, info={"word": Personal(category)}, **options)
+
+
+def opaque(why: str, *args: Any, **options: Any) -> MappedColumn[Any]:  # noqa: ANN401 - mapped_column's own
+    """Declare a column that says nothing about a person, and why not."""
+    return mapped_column(*args, info={"word": Opaque(why)}, **options)
+
+
+def passing(until: str, *args: Any, **options: Any) -> MappedColumn[Any]:  # noqa: ANN401 - mapped_column's own
+    """Declare a column that personal data passes through, and what empties it."""
+    return mapped_column(*args, info={"word": Passing(until)}, **options)
+
+
+# The words for a table: whose row it is. Each goes into `Table.info["rows"]`.
+
+
+@dataclass(frozen=True)
+class OfAccount:
+    """A row belongs to the account named by this column, and is erased with it."""
+
+    column: str = "account_id"
+
+
+@dataclass(frozen=True)
+class OfNobody:
+    """No row is a person's; what may stay, and why."""
+
+    why: str
+
+
+def rows(word: OfAccount | OfNobody) -> dict[str, Any]:
+    """Declare whose rows a table holds (`__table_args__`)."""
+    return {"info": {"rows": word}}
+
+
+def personal_columns(table: Table) -> dict[Category, list[Column[Any]]]:
+    """Group a table's personal columns by category."""
+    found: dict[Category, list[Column[Any]]] = {}
+    for column in table.columns:
+        word = column.info.get("word")
+        if isinstance(word, Personal):
+            found.setdefault(word.category, []).append(column)
+    return found
+
+
+def omissions(metadata: Iterable[MetaData]) -> list[str]:
+    """List every table and column that nobody has said a word about, and every word that contradicts itself."""
+    found = []
+    for table in (table for each in metadata for table in each.tables.values()):
+        word = table.info.get("rows")
+        found += [f"{table.name}.{c.name}: no word" for c in table.columns if not isinstance(c.info.get("word"), Word)]
+        if word is None:
+            found.append(f"{table.name}: no word on whose rows it holds")
+        elif isinstance(word, OfNobody) and personal_columns(table):
+            found.append(f"{table.name}: holds personal columns, but nobody's rows")
+        elif isinstance(word, OfAccount) and word.column not in table.columns:
+            found.append(f"{table.name}: has no column {word.column}")
+    return found
+
+
+def kept_out_of_statistics(metadata: Iterable[MetaData]) -> set[tuple[str, str]]:
+    """Name the columns (table, column) whose values the planner's statistics must not keep."""
+    return {
+        (table.name, column.name)
+        for each in metadata
+        for table in each.tables.values()
+        for column in table.columns
+        if isinstance(column.info.get("word"), (Personal, Passing))
+    }
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Rows of a category that may not be erased yet: on what ground, and until when at the latest."""
+
+    ground: str
+    until: Any
+
+
+Held = Mapping[UUID, Mapping[Category, Hold]]
+
+
+class _Step:
+    """The erasure of one table: deletes, and counts by category what it has deleted."""
+
+    def __init__(self, table: Table) -> None:
+        self.categories = personal_columns(table)
+        account = table.columns[table.info["rows"].column]
+        gone = (
+            delete(table)
+            .where(account == any_(bindparam("accounts", type_=ARRAY(Uuid))))
+            .returning(account.label("account"), *(self._present(c) for c in self.categories))
+            .cte()
+        )
+        counts = [
+            func.count().filter(gone.columns[category.name]).label(category.name) for category in self.categories
+        ]
+        self.statement: Select[Any] = sql_select(gone.columns.account, *counts).group_by(gone.columns.account)
+
+    def _present(self, category: Category) -> Any:  # noqa: ANN401 - a SQL expression
+        return or_(*(column.is_not(None) for column in self.categories[category])).label(category.name)
+
+
+class Erasure:
+    """What a service erases of an account: every row of every table that says it is the account's.
+
+    Tables are emptied in the order in which they are declared. The caller holds the accounts' locks exclusively.
+    """
+
+    def __init__(self, *metadata: MetaData) -> None:
+        tables = [table for each in metadata for table in each.tables.values()]
+        self._steps = [_Step(table) for table in tables if isinstance(table.info.get("rows"), OfAccount)]
+        self.categories = tuple(sorted({category for step in self._steps for category in step.categories}))
+
+    async def run(
+        self, connection: AsyncConnection, accounts: Collection[UUID], held: Held | None = None
+    ) -> dict[UUID, tuple[Item, ...]]:
+        """Erase, and say for each account what became of each category. What is held stays."""
+        held = held or {}
+        counts: dict[UUID, dict[Category, int]] = {account: {} for account in accounts}
+        for step in self._steps:
+            due = [account for account in accounts if not held.get(account, {}).keys() & step.categories.keys()]
+            result: CursorResult[Any] = await connection.execute(step.statement, {"accounts": due})
+            for row in result:
+                for category, count in zip(step.categories, row[1:], strict=True):
+                    counts[row[0]][category] = counts[row[0]].get(category, 0) + count
+        return {account: self._items(counts[account], held.get(account, {})) for account in accounts}
+
+    def _items(self, counts: Mapping[Category, int], held: Mapping[Category, Hold]) -> tuple[Item, ...]:
+        return tuple(_item(category, counts.get(category, 0), held.get(category)) for category in self.categories)
+
+
+def _item(category: Category, count: int, hold: Hold | None) -> Item:
+    if hold:
+        return Item(category=category, outcome=Outcome.KEPT, count=count, ground=hold.ground, until=hold.until)
+    return Item(category=category, outcome=Outcome.ERASED if count else Outcome.NOTHING_HELD, count=count)

@@ -1,0 +1,65 @@
+"""What ends by itself: rows that are kept for a time are deleted when it is over."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, delete, true
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.orm import InstrumentedAttribute
+
+from shared.clock import Clock
+from shared.contracts.topics import LONGEST_RETENTION
+from shared.errors import describe
+from shared.tables import ClosedAccount, DeadLetter, Inbox
+
+log = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 60.0
+NAMELESS_KEPT = timedelta(days=7)
+"""How long bytes are kept that cannot be read and name no account."""
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Rows are kept for a time after the moment in a column."""
+
+    since: InstrumentedAttribute[datetime]
+    period: timedelta
+    only: ColumnElement[bool] = true()  # noqa: RUF009 - an immutable expression
+
+    def expired(self, now: datetime) -> Any:  # noqa: ANN401 - a statement
+        """Write the statement that deletes what is over."""
+        return delete(self.since.class_).where(and_(self.since < now - self.period, self.only))
+
+
+def kept_by_every_service(mark_retention: timedelta) -> Sequence[Keep]:
+    """Tell what every service keeps for a time: marks outlive whatever could repeat what they bar."""
+    return (
+        Keep(Inbox.taken_at, LONGEST_RETENTION + timedelta(days=1)),
+        Keep(DeadLetter.parked_at, NAMELESS_KEPT, DeadLetter.account_id.is_(None)),
+        Keep(ClosedAccount.closed_at, mark_retention),
+    )
+
+
+async def sweep(engine: AsyncEngine, kept: Sequence[Keep], now: datetime) -> None:
+    """Delete what is over."""
+    for rule in kept:
+        async with engine.begin() as connection:
+            await connection.execute(rule.expired(now))
+
+
+async def sweep_for_ever(engine: AsyncEngine, kept: Sequence[Keep], clock: Clock) -> None:
+    """Delete what is over, again and again, until cancelled."""
+    while True:
+        try:
+            await sweep(engine, kept, clock())
+        except (OSError, SQLAlchemyError) as error:
+            log.warning("retention waits", extra={"error": describe(error)})
+        await asyncio.sleep(SWEEP_SECONDS)

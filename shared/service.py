@@ -1,0 +1,211 @@
+"""What every service is made of: consumers, relay, purge, retention, health, and the two doors."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Annotated, Any
+
+import uvicorn
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.responses import JSONResponse
+from faststream.kafka import KafkaBroker
+
+from shared.bus import CommandBus, Handlers
+from shared.clock import Clock, system_clock
+from shared.contracts.topics import ALL_TOPICS
+from shared.database import engine_for, missing_migrations
+from shared.errors import NotNow, answer_problems, describe, is_transient
+from shared.logging import log_as_json
+from shared.messaging.consumer import Consumer, Subscription, subscribe
+from shared.messaging.positions import TopicIds
+from shared.messaging.purge import Purge
+from shared.messaging.relay import Relay
+from shared.operations import internal_api
+from shared.owner import DataOwner
+from shared.retention import Keep, kept_by_every_service, sweep_for_ever
+from shared.settings import ServiceSettings
+
+log = logging.getLogger(__name__)
+
+WAIT_SECONDS = 0.25
+Task = Callable[["Service"], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What one service brings to what all have."""
+
+    owner: DataOwner
+    handlers: Handlers
+    subscriptions: Sequence[Subscription]
+    api: APIRouter
+    migrations: Path
+    retention: Sequence[Keep] = ()
+    tasks: Sequence[Task] = ()
+    """What runs beside the consumers for as long as the service does."""
+
+
+class Service:
+    """A running service: waits for what it needs, and says for what."""
+
+    def __init__(self, parts: Parts, settings: ServiceSettings, clock: Clock = system_clock) -> None:
+        self.parts = parts
+        self.settings = settings
+        self.name = parts.owner.name
+        self.clock = clock
+        self.engine = engine_for(settings.database_url)
+        self.bus = CommandBus(self.name, parts.handlers, self.engine, clock, settings)
+        self.topic_ids = TopicIds(settings.kafka_bootstrap_servers)
+        self.consumers = [
+            Consumer(subscription, self.bus, self.topic_ids, parts.owner.admitted, settings.brake_after)
+            for subscription in parts.subscriptions
+        ]
+        self.waits_for: str | None = "start"
+
+    def http(self) -> FastAPI:
+        """Make the HTTP door; what else runs starts and stops with it."""
+        app = FastAPI(title=f"Adieu: {self.name}", lifespan=self._lifespan, docs_url=None, redoc_url=None)
+        app.state.service = self
+        answer_problems(app)
+        app.include_router(self._health())
+        app.include_router(internal_api(self.consumers))
+        app.include_router(self.parts.api)
+        return app
+
+    def missing(self) -> list[str]:
+        """List what this service still waits for before it is ready."""
+        waits = [self.waits_for] if self.waits_for else []
+        waits += [f"{c.subscription.topic.name}: not joined" for c in self.consumers if not c.joined]
+        waits += [f"{c.subscription.topic.name}: stopped" for c in self.consumers if c.braked]
+        return waits
+
+    def _health(self) -> APIRouter:
+        router = APIRouter(prefix="/health", include_in_schema=False)
+
+        @router.get("/live")
+        async def live() -> dict[str, str]:
+            return {"service": self.name}
+
+        @router.get("/ready")
+        async def ready() -> JSONResponse:
+            missing = self.missing()
+            status = HTTPStatus.SERVICE_UNAVAILABLE if missing else HTTPStatus.OK
+            return JSONResponse({"service": self.name, "waits_for": missing}, status)
+
+        return router
+
+    @asynccontextmanager
+    async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        running = asyncio.create_task(self.run())
+        running.add_done_callback(_end_process_on_failure)
+        yield
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await self.engine.dispose()
+
+    async def run(self) -> None:
+        """Wait for database and broker, then work until cancelled."""
+        await self._until("database and migrations", self._database_ready)
+        await self._until("broker and topics", self._broker_ready)
+        broker = self._broker()
+        try:
+            await broker.start()
+            self.waits_for = None
+            await self._announce_owner()
+            async with asyncio.TaskGroup() as group:
+                for task in self._tasks():
+                    group.create_task(task)
+        finally:
+            await broker.stop()
+            await self.topic_ids.close()
+
+    def _broker(self) -> KafkaBroker:
+        broker = KafkaBroker(
+            self.settings.kafka_bootstrap_servers,
+            client_id=self.name,
+            consumer_only=True,
+            allow_auto_create_topics=False,
+            metadata_max_age_ms=10_000,
+            apply_types=False,
+            logger=logging.getLogger("shared.broker"),
+        )
+        for consumer in self.consumers:
+            subscribe(broker, self.name, consumer, self.settings.batch_records)
+        return broker
+
+    def _tasks(self) -> list[Any]:
+        servers = self.settings.kafka_bootstrap_servers
+        personal = [c.subscription.topic.name for c in self.consumers if c.subscription.topic.personal]
+        kept = [*kept_by_every_service(self.settings.mark_retention), *self.parts.retention]
+        tasks: list[Any] = [
+            Relay(self.engine, servers, self.bus.written).run(),
+            sweep_for_ever(self.engine, kept, self.clock),
+            *(task(self) for task in self.parts.tasks),
+        ]
+        if personal:
+            tasks.append(Purge(self.engine, servers, personal, self.topic_ids).run())
+        return tasks
+
+    async def _announce_owner(self) -> None:
+        async with self.bus.work() as work:
+            work.announce(self.parts.owner.announcement(work))
+
+    async def _until(self, what: str, attempt: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                return await attempt()
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                if self.waits_for != what:
+                    log.warning("waits for %s", what, extra={"error": describe(error)})
+                self.waits_for = what
+                await asyncio.sleep(WAIT_SECONDS)
+
+    async def _database_ready(self) -> None:
+        if await missing_migrations(self.engine, self.parts.migrations):
+            msg = "migrations"
+            raise NotNow(msg)
+
+    async def _broker_ready(self) -> None:
+        await self.topic_ids.start(topic.name for topic in ALL_TOPICS)
+
+
+def service_of(request: Request) -> Service:
+    """Find the running service (FastAPI dependency)."""
+    service: Service = request.app.state.service
+    return service
+
+
+Running = Annotated[Service, Depends(service_of)]
+
+
+def _end_process_on_failure(running: asyncio.Task[None]) -> None:
+    """End the process when its work has failed: whoever supervises it starts it anew, and everything converges."""
+    if not running.cancelled() and (error := running.exception()):
+        log.critical("ends", extra={"error": describe(error)})
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def serve(app: FastAPI) -> None:
+    """Run a service's application until it is told to stop."""
+    service: Service = app.state.service
+    log_as_json(service.name, service.settings.log_level)
+    uvicorn.run(
+        app,
+        host=service.settings.http_host,
+        port=service.settings.http_port,
+        loop="uvloop",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )

@@ -1,0 +1,52 @@
+"""What every service is told by its environment."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ServiceSettings(BaseSettings):
+    """The environment as a typed object; a missing or wrong variable stops the start with its name."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    database_url: str
+    kafka_bootstrap_servers: str
+    http_host: str = "127.0.0.1"
+    http_port: int = 8000
+    internal_token: str = Field(min_length=32)
+    access_token_public_key_file: Path
+    log_level: str = "INFO"
+
+    batch_records: int = Field(default=500, ge=1, le=5000)
+    """The most messages that one transaction takes: an advisory lock each has to fit the server's lock table."""
+    brake_after: int = 20
+    """So many valid messages failing in a row stop a consumer."""
+    mark_retention_days: int = Field(default=60, ge=15)
+    """How long a closed account is remembered: past every topic, backup and order that could bring it back."""
+    proof_retention_days: int = Field(default=1095, ge=1)
+    """How long orders and certificates are kept."""
+    storage_residue_days: int = Field(default=30, ge=1)
+    """By when the files of a database hold no dead rows and no old log any more, as operated."""
+    backup_retention_days: int = Field(default=35, ge=0)
+    """By when no backup holds what was erased, as operated."""
+
+    @cached_property
+    def access_token_public_key(self) -> Any:  # noqa: ANN401 - whichever of the key types the file holds
+        """The key that shows whether `account` has signed an access token."""
+        return load_pem_public_key(self.access_token_public_key_file.read_bytes())
+
+    @property
+    def mark_retention(self) -> timedelta:
+        return timedelta(days=self.mark_retention_days)
+
+    @property
+    def proof_retention(self) -> timedelta:
+        return timedelta(days=self.proof_retention_days)

@@ -1,0 +1,102 @@
+"""The tables that every service has: outbox, inbox, positions, dead letters, closed accounts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, DateTime, Identity, Index, Integer, LargeBinary, Text, Uuid, func
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped
+
+from shared.personal_data import Category, OfAccount, OfNobody, opaque, passing, personal, rows
+
+BROKER = "names a place in the broker"
+
+
+class SharedBase(DeclarativeBase):
+    """The metadata of what every service has in its database besides its own."""
+
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own protocol
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+        bytes: LargeBinary,
+        str: Text,
+        UUID: Uuid,
+    }
+
+
+class Outbox(SharedBase):
+    """Events on their way to the broker: written with the change they tell of, deleted when acknowledged."""
+
+    __tablename__ = "outbox"
+    __table_args__ = rows(OfNobody("stays only until the broker has it; its reader erases what is personal"))
+
+    id: Mapped[int] = opaque("order of sending", BigInteger, Identity(always=True), primary_key=True)
+    topic: Mapped[str] = opaque(BROKER)
+    key: Mapped[str] = opaque("keys are opaque ids")
+    type: Mapped[str] = opaque("type of the event")
+    event_id: Mapped[UUID] = opaque("random id")
+    body: Mapped[bytes] = passing("deleted when the broker has acknowledged it")
+
+
+class Inbox(SharedBase):
+    """Which events have had their effect here; outlives every topic's retention."""
+
+    __tablename__ = "inbox"
+    __table_args__ = (
+        Index("inbox_taken_at", "taken_at"),
+        rows(OfNobody("random ids, forgotten after the longest retention of a topic")),
+    )
+
+    source: Mapped[str] = opaque("name of a service", primary_key=True)
+    event_id: Mapped[UUID] = opaque("random id", primary_key=True)
+    taken_at: Mapped[datetime] = opaque("time of handling", server_default=func.now())
+
+
+class Position(SharedBase):
+    """Up to where a personal topic has had its effect here; what lies before may be purged."""
+
+    __tablename__ = "positions"
+    __table_args__ = rows(OfNobody("counts messages, of nobody in particular"))
+
+    topic: Mapped[str] = opaque(BROKER, primary_key=True)
+    partition: Mapped[int] = opaque(BROKER, Integer, primary_key=True)
+    topic_id: Mapped[UUID] = opaque("tells a recreated topic from the one before")
+    next_offset: Mapped[int] = opaque(BROKER, BigInteger)
+
+
+class DeadLetter(SharedBase):
+    """Messages that could not be handled, and those that wait behind them; in order of `id`."""
+
+    __tablename__ = "dead_letters"
+    __table_args__ = (
+        Index("dead_letters_account", "account_id", "topic", "id"),
+        rows(OfAccount()),
+    )
+
+    id: Mapped[int] = opaque("order of parking", BigInteger, Identity(always=True), primary_key=True)
+    topic: Mapped[str] = opaque(BROKER)
+    partition: Mapped[int] = opaque(BROKER, Integer)
+    offset: Mapped[int] = opaque(BROKER, BigInteger)
+    account_id: Mapped[UUID | None] = opaque("random id; none where the bytes name no account")
+    reason: Mapped[str] = opaque("slug")
+    error: Mapped[str] = opaque("type and place of the error, never its values")
+    parked_at: Mapped[datetime] = opaque("time of parking", server_default=func.now())
+    body: Mapped[bytes] = personal(Category.UNHANDLED_MESSAGES)
+
+
+class ClosedAccount(SharedBase):
+    """The mark of an account that is erased here: bars latecomers, and repeats the receipt when asked again."""
+
+    __tablename__ = "closed_accounts"
+    __table_args__ = (
+        Index("closed_accounts_closed_at", "closed_at"),
+        rows(OfNobody("random ids and counts, forgotten when nothing can bring the account back")),
+    )
+
+    account_id: Mapped[UUID] = opaque("random id", primary_key=True)
+    order_id: Mapped[UUID] = opaque("random id")
+    closed_at: Mapped[datetime] = opaque("time of the erasure")
+    receipt: Mapped[list[dict[str, Any]]] = opaque("categories and counts", JSONB)
