@@ -44,9 +44,7 @@ class Stamp(TypedDict):
 class Work:
     """One transaction: its connection, its time, and what it will announce when it commits."""
 
-    def __init__(
-        self, connection: AsyncConnection, source: str, now: datetime, settings: ServiceSettings
-    ) -> None:
+    def __init__(self, connection: AsyncConnection, source: str, now: datetime, settings: ServiceSettings) -> None:
         self.connection = connection
         self.source = source
         self.now = now

@@ -66,7 +66,7 @@ async def sole_holder(engine: AsyncEngine, name: str, retry_seconds: float = 1.0
     keys = {"space": SOLE_HOLDER_SPACE, "name": zlib.crc32(name.encode()) - 2**31}
     async with engine.connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
-        while not await connection.scalar(text("SELECT pg_try_advisory_lock(:space, :name)"), keys):
+        while not await connection.scalar(text("SELECT pg_try_advisory_lock(:space, :name)"), keys):  # noqa: ASYNC110 - another process holds it
             await asyncio.sleep(retry_seconds)
         try:
             yield connection

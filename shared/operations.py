@@ -43,7 +43,7 @@ def internal_api(consumers: Sequence[Consumer]) -> APIRouter:
         consumer = next(c for c in consumers if c.subscription.topic.covers(letter.topic))
         try:
             return {"handled": await consumer.redrive(letter)}
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - told to who asked, without values
             raise Problem(HTTPStatus.CONFLICT, "still-fails", describe(error)) from None
 
     @router.delete("/dead-letters/{letter_id}", status_code=HTTPStatus.NO_CONTENT)
@@ -53,5 +53,3 @@ def internal_api(consumers: Sequence[Consumer]) -> APIRouter:
             await dead_letters.remove(connection, [letter_id])
 
     return router
-
-

@@ -66,7 +66,9 @@ class DataOwner:
                 self.admitted.set()
         return None
 
-    async def erase(self, work: Work, orders: Sequence[EraseAccount], held: Held | None = None, remark: str | None = None) -> None:
+    async def erase(
+        self, work: Work, orders: Sequence[EraseAccount], held: Held | None = None, remark: str | None = None
+    ) -> None:
         """Erase, leave the mark that bars latecomers, and announce the receipts.
 
         What is erased already is only answered again, with the receipt that was given. The caller's transaction
@@ -88,7 +90,12 @@ class DataOwner:
     @staticmethod
     def _mark(work: Work, order: EraseAccount, items: Sequence[Item]) -> dict[str, object]:
         receipt = [item.model_dump(mode="json") for item in items]
-        return {"account_id": order.account_id, "order_id": order.order_id, "closed_at": work.now, "receipt": receipt}
+        return {
+            "account_id": order.account_id,
+            "order_id": order.order_id,
+            "closed_at": work.now,
+            "receipt": receipt,
+        }
 
     @staticmethod
     async def supplement(work: Work, command: Command, items: Sequence[Item]) -> None:
@@ -96,9 +103,7 @@ class DataOwner:
         receipt = [item.model_dump(mode="json") for item in items]
         order_id = await work.connection.scalar(_SUPPLEMENT, {"account": command.account_id, "items": receipt})
         if order_id:
-            work.announce(
-                DataErased(**work.stamp(command), order_id=order_id, items=tuple(items), supplement=True)
-            )
+            work.announce(DataErased(**work.stamp(command), order_id=order_id, items=tuple(items), supplement=True))
 
 
 async def closed_among(work: Work, accounts: Sequence[UUID]) -> set[UUID]:

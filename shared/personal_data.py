@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Column, CursorResult, MetaData, Select, Table, Uuid, any_, bindparam, delete, func, or_
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    CursorResult,
+    MetaData,
+    Select,
+    Table,
+    Uuid,
+    any_,
+    bindparam,
+    delete,
+    func,
+    or_,
+)
 from sqlalchemy import select as sql_select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import MappedColumn, mapped_column
@@ -63,7 +76,9 @@ PROCESSING: Mapping[Category, Processing] = {
     Category.FEEDBACK: Processing("to answer feedback", CONTRACT, _WITH_ACCOUNT),
     Category.CONTACT: Processing("to send messages", CONTRACT, "until the last message has gone out"),
     Category.MESSAGES: Processing("to send messages", CONTRACT, "until each has gone out"),
-    Category.UNHANDLED_MESSAGES: Processing("to lose nothing", CONTRACT, "until handled, or the account is cancelled"),
+    Category.UNHANDLED_MESSAGES: Processing(
+        "to lose nothing", CONTRACT, "until handled, or the account is cancelled"
+    ),
 }
 
 
@@ -146,7 +161,9 @@ def omissions(metadata: Iterable[MetaData]) -> list[str]:
     found = []
     for table in (table for each in metadata for table in each.tables.values()):
         word = table.info.get("rows")
-        found += [f"{table.name}.{c.name}: no word" for c in table.columns if not isinstance(c.info.get("word"), Word)]
+        found += [
+            f"{table.name}.{c.name}: no word" for c in table.columns if not isinstance(c.info.get("word"), Word)
+        ]
         if word is None:
             found.append(f"{table.name}: no word on whose rows it holds")
         elif isinstance(word, OfNobody) and personal_columns(table):
@@ -220,8 +237,10 @@ class Erasure:
             due = [account for account in accounts if not held.get(account, {}).keys() & step.categories.keys()]
             result: CursorResult[Any] = await connection.execute(step.statement, {"accounts": due})
             for row in result:
-                for category, count in zip(step.categories, row[1:], strict=True):
-                    counts[row[0]][category] = counts[row[0]].get(category, 0) + count
+                found: tuple[int, ...] = tuple(row[1:])
+                of_account = counts[row.account]
+                for category, count in zip(step.categories, found, strict=True):
+                    of_account[category] = of_account.get(category, 0) + count
         return {account: self._items(counts[account], held.get(account, {})) for account in accounts}
 
     def _items(self, counts: Mapping[Category, int], held: Mapping[Category, Hold]) -> tuple[Item, ...]:

@@ -30,7 +30,7 @@ NAMELESS_KEPT = timedelta(days=7)
 class Keep:
     """Rows are kept for a time after the moment in a column."""
 
-    since: InstrumentedAttribute[datetime]
+    since: InstrumentedAttribute[datetime] | InstrumentedAttribute[datetime | None]
     period: timedelta
     only: ColumnElement[bool] = true()  # noqa: RUF009 - an immutable expression
 

@@ -65,7 +65,7 @@ STOPS_WORKING = ("log-in on every device", "bound devices, which can then be bou
 
 
 def _region(code: str) -> str:
-    known = pycountry.countries.get(alpha_2=code) or pycountry.subdivisions.get(code=code)
+    known = pycountry.countries.get(alpha_2=code) or pycountry.subdivisions.get(code=code)  # type: ignore[no-untyped-call]
     if not known:
         msg = "no code of ISO 3166-1 or 3166-2"
         raise ValueError(msg)
@@ -257,7 +257,7 @@ async def see_account(person: Asking, service: Running) -> dict[str, Any]:
         row = await repository.profile(connection, person.account_id)
         if not row:
             raise Problem(HTTPStatus.GONE, "account-closed")
-        return {**row._mapping, "login_times": await repository.login_times(connection, person.account_id)}
+        return {**row, "login_times": await repository.login_times(connection, person.account_id)}
 
 
 @router.patch("/account")
@@ -269,7 +269,9 @@ async def change_account(body: Profile, person: Asking, service: Running) -> dic
 
 @router.put("/account/avatar", status_code=HTTPStatus.NO_CONTENT)
 async def set_avatar(
-    request: Request, person: Asking, service: Running, picture: Annotated[bytes, Body(media_type="image/*")] = b""
+    person: Asking,
+    service: Running,
+    picture: Annotated[bytes, Body(media_type="image/*")] = b"",
 ) -> None:
     """Set the avatar: PNG, JPEG or WebP of at most 1 MiB."""
     if len(picture) > MAX_AVATAR_BYTES:
@@ -324,11 +326,7 @@ async def confirm_cancellation(
     if answer := await _given_answer(service, token):
         return answer
     try:
-        account_id = await _whose(service, reference)
-        kept = await _done(service, SpendTry(account_id=account_id, reference=reference, token_digest=token))
-        if not await passwords.fits(body.password, kept):
-            raise Problem(HTTPStatus.FORBIDDEN, "password-wrong")
-        outcome = await _done(service, _third_tap(account_id, reference, token, service.clock(), settings))
+        outcome = await _confirmed(reference, token, body.password, service, settings=settings, passwords=passwords)
     except Problem:
         # Whoever confirms the same at the same time may have been first: then theirs is the answer.
         if answer := await _given_answer(service, token):
@@ -337,6 +335,16 @@ async def confirm_cancellation(
     if isinstance(outcome, Scheduled):
         return {"reference": outcome.reference, "state": "scheduled", "due_at": outcome.due_at}
     return await _given_answer(service, token) or {}
+
+
+async def _confirmed(
+    reference: str, token: str, password: str, service: Service, *, settings: Settings, passwords: Passwords
+) -> object:
+    account_id = await _whose(service, reference)
+    kept = await _done(service, SpendTry(account_id=account_id, reference=reference, token_digest=token))
+    if not await passwords.fits(password, kept):
+        raise Problem(HTTPStatus.FORBIDDEN, "password-wrong")
+    return await _done(service, _third_tap(account_id, reference, token, service.clock(), settings))
 
 
 def _third_tap(account_id: UUID, reference: str, token: str, now: datetime, settings: Settings) -> Command:
@@ -356,7 +364,9 @@ async def _whose(service: Service, reference: str) -> UUID:
     async with service.engine.connect() as connection:
         account_id = await repository.account_of(connection, reference)
     if not account_id:
-        raise Problem(HTTPStatus.NOT_FOUND, "no-such-cancellation", "Its status is kept by `requests`, if it went on.")
+        raise Problem(
+            HTTPStatus.NOT_FOUND, "no-such-cancellation", "Its status is kept by `requests`, if it went on."
+        )
     return account_id
 
 

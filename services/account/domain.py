@@ -150,7 +150,7 @@ def decide_keep(state: State | None, command: KeepAccount) -> Ok | Refusal:
 
 
 def decide_cancel(state: State | None, command: CancelAccount, now: datetime) -> Cancelled | Declined | Refusal:
-    """The pivot. A request is never declined for what only postpones a cancellation in the app: that is held."""
+    """Decide the pivot. What only postpones a cancellation in the app never declines a request: it is held."""
     if state is None:
         return ACCOUNT_CLOSED
     if command.origin is Origin.APP:

@@ -91,9 +91,7 @@ async def _confirm(work: Work, command: ConfirmRegistration) -> Ok | Refusal:
         return CODE_WRONG
     work.announce(AccountRegistered(**work.stamp(command)))
     work.announce(
-        ContactChanged(
-            **work.stamp(command), version=1, email=registration.email, language=registration.language
-        )
+        ContactChanged(**work.stamp(command), version=1, email=registration.email, language=registration.language)
     )
     return Ok()
 
@@ -170,9 +168,7 @@ async def settle_installments(work: Work, commands: Sequence[SettleInstallment])
 
 
 @handlers.of(StartCancellation)
-async def start_cancellation(
-    work: Work, commands: Sequence[StartCancellation]
-) -> list[Ok | Declined | Refusal]:
+async def start_cancellation(work: Work, commands: Sequence[StartCancellation]) -> list[Ok | Declined | Refusal]:
     """Give out reference and token, or decline and say why."""
     states = await _states(work, commands)
     outcomes = []
@@ -243,10 +239,8 @@ async def keep_account(work: Work, commands: Sequence[KeepAccount]) -> list[Ok |
 
 
 @handlers.of(CancelAccount)
-async def cancel_accounts(
-    work: Work, commands: Sequence[CancelAccount]
-) -> list[Cancelled | Declined | Refusal]:
-    """The pivot: erase what account holds, and have everybody else erase; or decline, and erase nothing."""
+async def cancel_accounts(work: Work, commands: Sequence[CancelAccount]) -> list[Cancelled | Declined | Refusal]:
+    """Carry out the pivot: erase what account holds, and have everybody else erase; or decline, and erase nothing."""
     states = dict(await _states(work, commands))
     outcomes: list[Cancelled | Declined | Refusal] = []
     gone: list[tuple[State, EraseAccount]] = []
@@ -265,9 +259,7 @@ async def cancel_accounts(
     return outcomes
 
 
-def _announcement(
-    work: Work, command: CancelAccount, outcome: Cancelled, order: EraseAccount
-) -> AccountCancelled:
+def _announcement(work: Work, command: CancelAccount, outcome: Cancelled, order: EraseAccount) -> AccountCancelled:
     return AccountCancelled(
         **work.stamp(command),
         order_id=order.order_id,

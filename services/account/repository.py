@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import (
     ARRAY,
     Row,
+    RowMapping,
     Uuid,
     any_,
     bindparam,
@@ -50,8 +51,8 @@ async def load(connection: AsyncConnection, accounts: Collection[UUID]) -> dict[
     for row in await connection.execute(_INSTALLMENTS, names):
         installments.setdefault(row.account_id, {})[row.installment_id] = row.lapses_at
     started: dict[UUID, list[Started]] = {}
-    for row in await connection.execute(_CANCELLATIONS, names):
-        started.setdefault(row.account_id, []).append(_started(row))
+    for begun in await connection.execute(_CANCELLATIONS, names):
+        started.setdefault(begun.account_id, []).append(_started(begun))
     parked = {row[0]: row[1] for row in await connection.execute(_PARKED_PAYMENTS, names)}
     return {
         row.id: State(
@@ -127,7 +128,7 @@ async def open_account(connection: AsyncConnection, registration: Row[Any], now:
 # Sessions
 
 
-async def credentials(connection: AsyncConnection, email: str) -> Row[Any] | None:
+async def credentials(connection: AsyncConnection, email: str) -> Row[UUID, str] | None:
     """Find account and password hash by address."""
     query = select(Account.id, Account.password_hash).where(Account.email == email)
     return (await connection.execute(query)).first()
@@ -138,14 +139,14 @@ async def account_exists(connection: AsyncConnection, account_id: UUID) -> bool:
     return await connection.scalar(select(Account.id).where(Account.id == account_id)) is not None
 
 
-async def add_session(
-    connection: AsyncConnection, values: dict[str, Any]
-) -> None:
+async def add_session(connection: AsyncConnection, values: dict[str, Any]) -> None:
     """Keep a log-in."""
     await connection.execute(insert(Session).values(ended=False, **values))
 
 
-async def session_by_refresh(connection: AsyncConnection, refresh_digest: str, now: datetime) -> Row[Any] | None:
+async def session_by_refresh(
+    connection: AsyncConnection, refresh_digest: str, now: datetime
+) -> Row[UUID, UUID] | None:
     """Find the open session of a refresh token."""
     query = select(Session.id, Session.account_id).where(
         Session.refresh_digest == refresh_digest, Session.expires_at > now, ~Session.ended
@@ -180,7 +181,7 @@ async def change(connection: AsyncConnection, account_id: UUID, **values: Any) -
     await connection.execute(update(Account).where(Account.id == account_id).values(**values))
 
 
-async def profile(connection: AsyncConnection, account_id: UUID) -> Row[Any] | None:
+async def profile(connection: AsyncConnection, account_id: UUID) -> RowMapping | None:
     """Read what the account says about the person, but for the password and the avatar's bytes."""
     query = select(
         Account.email,
@@ -191,7 +192,7 @@ async def profile(connection: AsyncConnection, account_id: UUID) -> Row[Any] | N
         Account.created_at,
         Account.avatar.is_not(None).label("has_avatar"),
     ).where(Account.id == account_id)
-    return (await connection.execute(query)).first()
+    return (await connection.execute(query)).mappings().first()
 
 
 async def login_times(connection: AsyncConnection, account_id: UUID) -> Sequence[datetime]:
@@ -212,8 +213,7 @@ async def avatar(connection: AsyncConnection, account_id: UUID) -> bytes | None:
 async def add_installments(connection: AsyncConnection, commands: Sequence[AddInstallment]) -> None:
     """Keep what is owed; the same twice is once."""
     rows = [
-        {"account_id": c.account_id, "installment_id": c.installment_id, "lapses_at": c.lapses_at}
-        for c in commands
+        {"account_id": c.account_id, "installment_id": c.installment_id, "lapses_at": c.lapses_at} for c in commands
     ]
     await connection.execute(upsert(Installment).on_conflict_do_nothing(), rows)
 
@@ -280,7 +280,7 @@ async def keep_used_tokens(connection: AsyncConnection, rows: Sequence[dict[str,
         await connection.execute(insert(UsedToken), rows)
 
 
-async def answer_to(connection: AsyncConnection, token_digest: str) -> Row[Any] | None:
+async def answer_to(connection: AsyncConnection, token_digest: str) -> Row[str, UUID] | None:
     """Find the answer that a token's confirmation was given."""
     query = select(UsedToken.reference, UsedToken.order_id).where(UsedToken.token_digest == token_digest)
     return (await connection.execute(query)).first()
@@ -296,4 +296,6 @@ async def account_of(connection: AsyncConnection, reference: str) -> UUID | None
 
 async def due_cancellations(connection: AsyncConnection, now: datetime) -> list[UUID]:
     """List accounts whose cooling-off period is over."""
-    return list(await connection.scalars(select(Cancellation.account_id).where(Cancellation.due_at <= now).limit(500)))
+    return list(
+        await connection.scalars(select(Cancellation.account_id).where(Cancellation.due_at <= now).limit(500))
+    )

@@ -83,7 +83,7 @@ async def add_device(body: NewDevice, person: Asking, service: Running) -> dict[
 async def list_devices(person: Asking, service: Running) -> list[dict[str, Any]]:
     """List one's devices."""
     async with service.engine.connect() as connection:
-        return [dict(row._mapping) for row in await repository.bindings(connection, person.account_id)]
+        return [dict(row) for row in await repository.bindings(connection, person.account_id)]
 
 
 @router.delete("/v1/devices/{binding_id}", status_code=HTTPStatus.NO_CONTENT)
@@ -100,7 +100,7 @@ async def list_readings(
     """List the latest readings of a device of one's own."""
     async with service.engine.connect() as connection:
         found = await repository.readings(connection, person.account_id, binding_id, limit)
-    return [dict(row._mapping) for row in found]
+    return [dict(row) for row in found]
 
 
 @router.post("/internal/products", dependencies=[Depends(internal_door)], include_in_schema=False)

@@ -30,9 +30,7 @@ def on_session(event: Event) -> Command | None:
     """Account: sessions that were ended."""
     match event:
         case SessionEnded():
-            return ForgetSession(
-                account_id=event.account_id, caused_by=event, session_id=event.session_id
-            )
+            return ForgetSession(account_id=event.account_id, caused_by=event, session_id=event.session_id)
     return None
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, DateTime, Row, String, Uuid, bindparam, delete, select, text
+from sqlalchemy import ARRAY, DateTime, RowMapping, String, Uuid, bindparam, delete, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -38,9 +38,7 @@ _RECORD = text(
 
 async def record(connection: AsyncConnection, commands: Sequence[RecordReading]) -> int:
     """Keep the readings whose binding is there and the account's own; returns how many were new."""
-    values = [
-        (c.account_id, c.binding_id, c.event_id, c.measured_at, json.dumps(c.values)) for c in commands
-    ]
+    values = [(c.account_id, c.binding_id, c.event_id, c.measured_at, json.dumps(c.values)) for c in commands]
     names = ("account_id", "binding_id", "event_id", "measured_at", "values")
     return (await connection.execute(_RECORD, rows_of(names, values))).rowcount
 
@@ -72,7 +70,7 @@ async def remove_binding(connection: AsyncConnection, account_id: UUID, binding_
     return gone is not None
 
 
-async def bindings(connection: AsyncConnection, account_id: UUID) -> Sequence[Row[Any]]:
+async def bindings(connection: AsyncConnection, account_id: UUID) -> Sequence[RowMapping]:
     """List an account's devices."""
     query = (
         select(Binding.id.label("binding_id"), Binding.serial, ProductRow.model, Binding.bound_at)
@@ -80,17 +78,17 @@ async def bindings(connection: AsyncConnection, account_id: UUID) -> Sequence[Ro
         .where(Binding.account_id == account_id)
         .order_by(Binding.bound_at)
     )
-    return list(await connection.execute(query))
+    return (await connection.execute(query)).mappings().all()
 
 
 async def readings(
     connection: AsyncConnection, account_id: UUID, binding_id: UUID, limit: int
-) -> Sequence[Row[Any]]:
+) -> Sequence[RowMapping]:
     """List the latest readings of a device of the account."""
     query = select(Reading.measured_at, Reading.values).where(
         Reading.account_id == account_id, Reading.binding_id == binding_id
     )
-    return list(await connection.execute(query.order_by(Reading.measured_at.desc()).limit(limit)))
+    return (await connection.execute(query.order_by(Reading.measured_at.desc()).limit(limit))).mappings().all()
 
 
 async def add_products(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:

@@ -22,7 +22,9 @@ async def see_order(reference: str, service: Running) -> dict[str, Any]:
         found = await repository.find(connection, reference)
     if not found:
         raise Problem(
-            HTTPStatus.NOT_FOUND, "no-such-order", "Not confirmed, not heard of yet, or forgotten after its time."
+            HTTPStatus.NOT_FOUND,
+            "no-such-order",
+            "Not confirmed, not heard of yet, or forgotten after its time.",
         )
     order, certificate = found
     return {

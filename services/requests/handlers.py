@@ -130,9 +130,7 @@ async def remind(work: Work, commands: Sequence[Remind]) -> None:
     await ledger.close(work)
 
 
-def _without_those_who_left(
-    work: Work, ledger: Ledger, command: Remind, owners: Mapping[str, Phase]
-) -> Order:
+def _without_those_who_left(work: Work, ledger: Ledger, command: Remind, owners: Mapping[str, Phase]) -> Order:
     order = rollcall.also_asked(ledger.order(command.order_id, command.account_id), owners)
     ledger.enter(command, (order, ()))
     for owner in order.dues.keys() - owners.keys():

@@ -52,9 +52,7 @@ class Order:
     def waits_for(self) -> tuple[str, ...]:
         """Name who owes a receipt and has been asked: the contact is asked when the data is settled."""
         phases = {Phase.DATA, Phase.CONTACT} if self.settled_at else {Phase.DATA}
-        return tuple(
-            sorted(due.owner for due in self.dues.values() if not due.answered_at and due.phase in phases)
-        )
+        return tuple(sorted(due.owner for due in self.dues.values() if not due.answered_at and due.phase in phases))
 
 
 Change = tuple[Order, tuple[Step, ...]]

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Union
+from typing import Annotated, ClassVar, Union
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+)
 
 from shared.contracts.topics import Topic
 
@@ -100,7 +109,7 @@ def reader(*facts: type[Event]) -> Callable[[bytes], Event]:
     """
     names = {type_name(fact) for fact in facts}
 
-    def arm(body: Any) -> str:
+    def arm(body: object) -> str:
         name = body.get("type") if isinstance(body, dict) else None
         return name if name in names else Unrecognised.__name__
 

@@ -78,12 +78,8 @@ CONTACTS = Topic(
 BINDINGS = Topic("device.bindings.v1", owner="device")
 ORDERS = Topic("requests.orders.v1", owner="requests")
 RECEIPTS = Topic("*.receipts.v1", owner="each data owner")
-TELEMETRY = Topic(
-    "app.telemetry.v1", owner="app", personal=True, reader="device", retention=PERSONAL_RETENTION
-)
-FEEDBACK = Topic(
-    "app.feedback.v1", owner="app", personal=True, reader="requests", retention=PERSONAL_RETENTION
-)
+TELEMETRY = Topic("app.telemetry.v1", owner="app", personal=True, reader="device", retention=PERSONAL_RETENTION)
+FEEDBACK = Topic("app.feedback.v1", owner="app", personal=True, reader="requests", retention=PERSONAL_RETENTION)
 INSTALLMENTS = Topic("billing.installments.v1", owner="billing")
 
 DATA_OWNERS = ("account", "device", "requests", "notifier")

@@ -160,11 +160,12 @@ class Consumer:
             await self._until_it_passes(lambda: self._handle([record]))
             self._failed_in_a_row = 0
         except Exception as error:  # noqa: BLE001 - it is parked with what went wrong
+            reason = describe(error)
             log.error("message parked", extra=self._context(error))  # noqa: TRY400 - a trace may quote values
             self._failed_in_a_row += 1
             if self._failed_in_a_row >= self.brake_after:
                 await self.stop("every message fails: a bad release must not park everything")
-            await self._until_it_passes(lambda: self._park(record, describe(error)))  # noqa: B023 - awaited here
+            await self._until_it_passes(lambda: self._park(record, reason))
 
     async def stop(self, why: str) -> None:
         """Hold the partitions without an acknowledgement until somebody looks; readiness tells."""
@@ -320,7 +321,7 @@ def subscribe(broker: KafkaBroker, service: str, consumer: Consumer, records: in
     @subscriber
     async def take(message: KafkaMessage) -> None:
         try:
-            await consumer.take(message.raw_message)  # type: ignore[arg-type] # a batch is a tuple
+            await consumer.take(message.raw_message)
         except Exception as error:  # noqa: BLE001 - FastStream would swallow it, and the next ack pass over the batch
             await consumer.stop(describe(error))
         await message.ack()

@@ -8,17 +8,29 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, Integer, LargeBinary, String, Uuid, any_, bindparam, delete, select, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Integer,
+    LargeBinary,
+    String,
+    Uuid,
+    any_,
+    bindparam,
+    delete,
+    select,
+    text,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database import rows_of
 from shared.tables import DeadLetter
 
 _PARK = text(
-    "INSERT INTO dead_letters (topic, partition, \"offset\", account_id, reason, error, body)"
-    " SELECT topic, partition, \"offset\", account_id, reason, error, body"
+    'INSERT INTO dead_letters (topic, partition, "offset", account_id, reason, error, body)'
+    ' SELECT topic, partition, "offset", account_id, reason, error, body'
     " FROM unnest(:topic, :partition, :offset, :account_id, :reason, :error, :body) WITH ORDINALITY"
-    " AS new(topic, partition, \"offset\", account_id, reason, error, body, nth)"
+    ' AS new(topic, partition, "offset", account_id, reason, error, body, nth)'
     " WHERE NOT EXISTS (SELECT FROM closed_accounts WHERE closed_accounts.account_id = new.account_id)"
     " ORDER BY nth"
 ).bindparams(

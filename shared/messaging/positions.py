@@ -32,9 +32,7 @@ Record: TypeAlias = ConsumerRecord[bytes, bytes]
 Place: TypeAlias = tuple[str, int]
 KEPT_SECONDS = 5.0
 
-_STORED = (
-    select(Position).where(Position.topic == any_(bindparam("topics", type_=ARRAY(String)))).with_for_update()
-)
+_STORED = select(Position).where(Position.topic == any_(bindparam("topics", type_=ARRAY(String)))).with_for_update()
 _STORE = text(
     "INSERT INTO positions (topic, partition, topic_id, next_offset)"
     " SELECT * FROM unnest(:topic, :partition, :topic_id, :next_offset)"
@@ -85,9 +83,7 @@ async def advance(connection: AsyncConnection, records: Sequence[Record], topic_
     return fresh
 
 
-def _not_before(
-    records: Sequence[Record], before: Mapping[Place, Stored], ids: Mapping[str, UUID]
-) -> list[Record]:
+def _not_before(records: Sequence[Record], before: Mapping[Place, Stored], ids: Mapping[str, UUID]) -> list[Record]:
     known = {place: at.next_offset for place, at in before.items() if at.topic_id == ids[place[0]]}
     return [record for record in records if record.offset >= known.get((record.topic, record.partition), 0)]
 
@@ -128,7 +124,7 @@ class TopicIds:
 # The client library speaks metadata up to version 5; the id of a topic comes with version 10.
 
 
-class _Uuid(AbstractType[UUID]):
+class _Uuid(AbstractType[UUID]):  # type: ignore[misc] # no types
     @classmethod
     def encode(cls, value: UUID) -> bytes:
         return value.bytes
@@ -138,7 +134,7 @@ class _Uuid(AbstractType[UUID]):
         return UUID(bytes=data.read(16))
 
 
-class _MetadataResponse(Response):
+class _MetadataResponse(Response):  # type: ignore[misc]
     API_KEY = 3
     API_VERSION = 10
     SCHEMA = Schema(
@@ -184,7 +180,7 @@ class _MetadataResponse(Response):
     )
 
 
-class _MetadataRequestV10(RequestStruct):
+class _MetadataRequestV10(RequestStruct):  # type: ignore[misc]
     FLEXIBLE_VERSION = True
     API_KEY = 3
     API_VERSION = 10
@@ -201,14 +197,14 @@ class _MetadataRequestV10(RequestStruct):
     )
 
 
-class _MetadataRequest(Request[_MetadataRequestV10]):
+class _MetadataRequest(Request[_MetadataRequestV10]):  # type: ignore[misc]
     API_KEY = 3
 
     def __init__(self, topics: Iterable[str]) -> None:
         self._topics = topics
 
     def build(self, request_struct_class: type[_MetadataRequestV10]) -> _MetadataRequestV10:
-        topics = [(UUID(int=0), name, {}) for name in self._topics]
+        topics: list[tuple[UUID, str, dict[int, bytes]]] = [(UUID(int=0), name, {}) for name in self._topics]
         return request_struct_class(topics, False, False, False, {})  # noqa: FBT003 - the wire has no names
 
 

@@ -25,7 +25,9 @@ PURGE_SECONDS = 1.0
 class Purge:
     """Deletes from the broker what this service's database says it has taken in."""
 
-    def __init__(self, engine: AsyncEngine, bootstrap_servers: str, topics: Sequence[str], topic_ids: TopicIds) -> None:
+    def __init__(
+        self, engine: AsyncEngine, bootstrap_servers: str, topics: Sequence[str], topic_ids: TopicIds
+    ) -> None:
         self._engine = engine
         self._bootstrap_servers = bootstrap_servers
         self._topics = sorted(topics)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -67,10 +68,8 @@ class Relay:
         )
 
     async def _wait_for_more(self) -> None:
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._written.wait(), IDLE_SECONDS)
-        except TimeoutError:
-            pass
         self._written.clear()
 
     async def _drain(self, connection: AsyncConnection, producer: AIOKafkaProducer) -> None:

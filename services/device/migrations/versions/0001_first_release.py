@@ -44,5 +44,10 @@ def upgrade() -> None:
         sa.Column("values", JSONB, nullable=False),
     )
     silence_statistics(
-        [("bindings", "serial"), ("bindings", "bound_at"), ("readings", "measured_at"), ("readings", "values")]
+        [
+            ("bindings", "serial"),
+            ("bindings", "bound_at"),
+            ("readings", "measured_at"),
+            ("readings", "values"),
+        ]
     )

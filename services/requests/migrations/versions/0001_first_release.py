@@ -52,9 +52,7 @@ def upgrade() -> None:
         sa.Column("completed_at", MOMENT),
         sa.Column("certificate", JSONB),
     )
-    op.create_index(
-        "orders_open", "orders", ["asked_at"], postgresql_where=sa.text("completed_at IS NULL")
-    )
+    op.create_index("orders_open", "orders", ["asked_at"], postgresql_where=sa.text("completed_at IS NULL"))
     op.create_table(
         "order_references",
         sa.Column("reference", sa.Text, primary_key=True),

@@ -1,0 +1,76 @@
+"""What may be asked of notifier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from shared.commands import Command, EraseAccount
+
+
+class Kind(StrEnum):
+    """What a message tells: there are templates of this name in every language."""
+
+    CONFIRMATION_CODE = "confirmation-code"
+    CANCELLATION_DECLINED = "cancellation-declined"
+    CANCELLATION_POSSIBLE = "cancellation-possible"
+    CANCELLATION_SCHEDULED = "cancellation-scheduled"
+    CANCELLATION_UNDONE = "cancellation-undone"
+    CANCELLATION_RECEIVED = "cancellation-received"
+    CANCELLATION_COMPLETED = "cancellation-completed"
+
+
+class Outcome(StrEnum):
+    """What became of an attempt to deliver a message."""
+
+    DELIVERED = "delivered"
+    UNDELIVERABLE = "undeliverable"
+    EXPIRED = "expired"
+    """What it says is no longer true."""
+    DEFERRED = "deferred"
+    """Not now: it is tried again."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a message goes, and in which language (BCP 47)."""
+
+    email: str
+    language: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RememberContact(Command):
+    """Send messages here from now on, unless a newer contact is known."""
+
+    version: int
+    address: Address
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueMessage(Command):
+    """Tell the person something: at an address of the message's own, or else at the stored contact."""
+
+    kind: Kind
+    parameters: Mapping[str, Any]
+    address: Address | None = None
+    contact_version: int | None = None
+    """The oldest contact that will do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettleContact(EraseAccount):
+    """Send the last message, then erase the contact and answer with a receipt."""
+
+    contact_version: int
+    references: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordDelivery(Command):
+    """Note what became of an attempt. Of a closed account no message is left, so there is nothing to note."""
+
+    message_id: int
+    outcome: Outcome

@@ -1,0 +1,142 @@
+"""What notifier decides: which contact counts, whether a message can go out, and when it is tried again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from typing import Any
+from uuid import UUID
+
+from services.notifier.commands import (
+    Address,
+    Kind,
+    Outcome,
+    QueueMessage,
+    RememberContact,
+    SettleContact,
+)
+
+ENGLISH, SIMPLIFIED_CHINESE = LANGUAGES = ("en", "zh-Hans")
+LONGEST_PAUSE = timedelta(minutes=5)
+
+# An address without quoting, comments or anything that could end a header or an SMTP command.
+_ATOM = r"[^\s\x00-\x1f\x7f()<>\[\]:;@\\,\"]{1,255}"
+_SENDABLE = re.compile(f"{_ATOM}@{_ATOM}")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A message as it is queued."""
+
+    account_id: UUID
+    kind: Kind
+    parameters: Mapping[str, Any]
+    address: Address | None = None
+    contact_version: int | None = None
+    order_id: UUID | None = None
+    """Only the last message to a person has one: after it the contact is erased for this order."""
+
+
+@dataclass(frozen=True)
+class Queued:
+    """A message that has not gone out, with where it could go now."""
+
+    id: int
+    account_id: UUID
+    kind: Kind
+    parameters: Mapping[str, Any]
+    order_id: UUID | None
+    queued_at: datetime
+    attempts: int
+    address: Address | None
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """From when on what it says is no longer true."""
+        moment = self.parameters.get("expires_at")
+        return datetime.fromisoformat(moment) if moment else None
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a message waits for its contact, and how long it is tried in all."""
+
+    contact: timedelta
+    mail: timedelta
+
+
+def newest_contacts(commands: Iterable[RememberContact]) -> list[RememberContact]:
+    """Pick each account's newest contact: order says nothing, versions do."""
+    newest: dict[UUID, RememberContact] = {}
+    for command in commands:
+        known = newest.get(command.account_id)
+        if known is None or command.version > known.version:
+            newest[command.account_id] = command
+    return list(newest.values())
+
+
+def draft(command: QueueMessage) -> Draft:
+    """Write down a message."""
+    return Draft(
+        command.account_id, command.kind, command.parameters, command.address, command.contact_version
+    )
+
+
+def last_draft(command: SettleContact) -> Draft:
+    """Write down the last message to a person."""
+    return Draft(
+        account_id=command.account_id,
+        kind=Kind.CANCELLATION_COMPLETED,
+        parameters={"references": command.references},
+        contact_version=command.contact_version,
+        order_id=command.order_id,
+    )
+
+
+def decide_delivery(message: Queued, now: datetime, patience: Patience) -> Address | Outcome:
+    """Say where the message goes now, or why it does not."""
+    if message.expires_at and message.expires_at <= now:
+        return Outcome.EXPIRED
+    waited = now - message.queued_at
+    if waited >= patience.mail:
+        return Outcome.UNDELIVERABLE
+    if not message.address:
+        return Outcome.UNDELIVERABLE if waited >= patience.contact else Outcome.DEFERRED
+    return message.address if is_sendable(message.address.email) else Outcome.UNDELIVERABLE
+
+
+def is_sendable(email: str) -> bool:
+    """Tell whether the address can stand in a header and an SMTP command as it is."""
+    return _SENDABLE.fullmatch(email) is not None
+
+
+def next_attempt(attempts: int, now: datetime) -> datetime:
+    """Say when a message is tried again that was deferred so many times before: ever later, within bounds."""
+    return now + min(timedelta(seconds=2 ** min(attempts, 20)), LONGEST_PAUSE)
+
+
+class Step(Enum):
+    """What follows from an attempt."""
+
+    RETRY = auto()
+    FORGET = auto()
+    ERASE = auto()
+    ERASE_UNTOLD = auto()
+    """The person could not be told; nothing may stay all the same."""
+
+
+def decide_step(message: Queued, outcome: Outcome) -> Step:
+    """Say what follows from an attempt at a message."""
+    if outcome is Outcome.DEFERRED:
+        return Step.RETRY
+    if not message.order_id:
+        return Step.FORGET
+    return Step.ERASE if outcome is Outcome.DELIVERED else Step.ERASE_UNTOLD
+
+
+def language_for(tag: str) -> str:
+    """Choose the templates for a language tag (BCP 47): simplified Chinese for any Chinese, else English."""
+    return SIMPLIFIED_CHINESE if tag.lower().partition("-")[0] == "zh" else ENGLISH

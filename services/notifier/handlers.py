@@ -1,0 +1,68 @@
+"""What notifier does on each command: load all that a list of them names, decide each, save, announce."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from services.notifier import repository
+from services.notifier.commands import QueueMessage, RecordDelivery, RememberContact, SettleContact
+from services.notifier.domain import (
+    Queued,
+    Step,
+    decide_step,
+    draft,
+    last_draft,
+    newest_contacts,
+    next_attempt,
+)
+from services.notifier.models import OWNER
+from shared.bus import Handlers, Work
+from shared.commands import EraseAccount
+from shared.owner import closed_among
+
+handlers = Handlers()
+
+
+@handlers.of(RememberContact)
+async def remember_contacts(work: Work, commands: Sequence[RememberContact]) -> None:
+    """Keep the newest contact of each account."""
+    await repository.remember(work.connection, newest_contacts(commands))
+
+
+@handlers.of(QueueMessage)
+async def queue_messages(work: Work, commands: Sequence[QueueMessage]) -> None:
+    """Queue the messages; the mailer finds them."""
+    await repository.queue(work.connection, [draft(command) for command in commands], work.now)
+
+
+@handlers.of(SettleContact)
+async def settle_contacts(work: Work, commands: Sequence[SettleContact]) -> None:
+    """Queue the last message, once; where it went out long ago, only give the receipt again."""
+    closed = await closed_among(work, [command.account_id for command in commands])
+    await _erase(work, [command for command in commands if command.account_id in closed])
+    due = [last_draft(command) for command in commands if command.account_id not in closed]
+    await repository.queue(work.connection, due, work.now)
+
+
+@handlers.of(RecordDelivery)
+async def record_deliveries(work: Work, commands: Sequence[RecordDelivery]) -> None:
+    """Forget what went out or never will, put off the rest; after a last message erase all of the person."""
+    outcomes = {command.message_id: command.outcome for command in commands}
+    steps: dict[Step, list[Queued]] = defaultdict(list)
+    for message in await repository.queued(work.connection, list(outcomes)):
+        steps[decide_step(message, outcomes[message.id])].append(message)
+    later = [(message.id, next_attempt(message.attempts, work.now)) for message in steps[Step.RETRY]]
+    await repository.defer(work.connection, later)
+    await repository.remove(work.connection, [message.id for message in steps[Step.FORGET]])
+    await _erase(work, _orders(steps[Step.ERASE]))
+    await _erase(work, _orders(steps[Step.ERASE_UNTOLD]), remark="undeliverable")
+
+
+def _orders(messages: Sequence[Queued]) -> list[EraseAccount]:
+    return [EraseAccount(account_id=m.account_id, order_id=m.order_id) for m in messages if m.order_id]
+
+
+async def _erase(work: Work, orders: Sequence[EraseAccount], remark: str | None = None) -> None:
+    if orders:
+        await OWNER.erase(work, orders, remark=remark)

@@ -1,0 +1,68 @@
+"""What notifier keeps, and what each column is."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, DateTime, Identity, Index, Integer, LargeBinary, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped
+
+from shared.contracts.receipts import Phase
+from shared.owner import DataOwner
+from shared.personal_data import Category, OfAccount, opaque, personal, rows
+
+RANDOM = "random id"
+
+
+class Base(DeclarativeBase):
+    """The metadata of notifier's own tables."""
+
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own protocol
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+        bytes: LargeBinary,
+        str: Text,
+        UUID: Uuid,
+    }
+
+
+class Contact(Base):
+    """Where messages to a person go."""
+
+    __tablename__ = "contacts"
+    __table_args__ = rows(OfAccount())
+
+    account_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
+    version: Mapped[int] = opaque("counts changes", Integer)
+    email: Mapped[str] = personal(Category.CONTACT)
+    language: Mapped[str] = personal(Category.CONTACT)
+
+
+class Message(Base):
+    """A message that has not gone out; an account's go in order of `id`."""
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        Index("messages_account", "account_id", "id"),
+        Index("messages_due", "next_attempt_at", "id"),
+        Index("messages_last", "account_id", unique=True, postgresql_where=text("order_id IS NOT NULL")),
+        rows(OfAccount()),
+    )
+
+    id: Mapped[int] = opaque("order of queueing", BigInteger, Identity(always=True), primary_key=True)
+    account_id: Mapped[UUID] = opaque("random id, of an account or of a registration that may become one")
+    kind: Mapped[str] = opaque("names a template")
+    parameters: Mapped[dict[str, Any]] = personal(Category.MESSAGES)
+    email: Mapped[str | None] = personal(Category.MESSAGES)
+    language: Mapped[str | None] = personal(Category.MESSAGES)
+    contact_version: Mapped[int | None] = opaque("the oldest contact that will do", Integer)
+    order_id: Mapped[UUID | None] = opaque("random id; only the last message to a person has one")
+    queued_at: Mapped[datetime] = opaque("time of queueing")
+    attempts: Mapped[int] = opaque("counts attempts", Integer, server_default=text("0"))
+    next_attempt_at: Mapped[datetime] = opaque("time of the next attempt")
+
+
+OWNER = DataOwner("notifier", Phase.CONTACT, Base.metadata)

@@ -1,0 +1,151 @@
+"""All queries of notifier. Statements are built once, and each takes a whole batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic_core import to_json
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    DateTime,
+    Integer,
+    Row,
+    String,
+    Uuid,
+    and_,
+    any_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    select,
+    text,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
+
+from services.notifier.commands import Address, Kind, RememberContact
+from services.notifier.domain import Draft, Queued
+from services.notifier.models import Contact, Message
+from shared.database import rows_of
+
+IDS: Any = bindparam("ids", type_=ARRAY(BigInteger))
+MOMENT = DateTime(timezone=True)
+
+_REMEMBER = text(
+    "INSERT INTO contacts (account_id, version, email, language)"
+    " SELECT * FROM unnest(:account_id, :version, :email, :language)"
+    " ON CONFLICT (account_id) DO UPDATE"
+    " SET version = excluded.version, email = excluded.email, language = excluded.language"
+    " WHERE contacts.version < excluded.version"
+).bindparams(
+    bindparam("account_id", type_=ARRAY(Uuid)),
+    bindparam("version", type_=ARRAY(Integer)),
+    *(bindparam(name, type_=ARRAY(String)) for name in ("email", "language")),
+)
+# `WITH ORDINALITY` so that ids are drawn in the order of the list. A second last message is none.
+_QUEUE = text(
+    "INSERT INTO messages (account_id, kind, parameters, email, language, contact_version, order_id,"
+    " queued_at, next_attempt_at)"
+    " SELECT account_id, kind, CAST(parameters AS jsonb), email, language, contact_version, order_id,"
+    " :now, :now"
+    " FROM unnest(:account_id, :kind, :parameters, :email, :language, :contact_version, :order_id)"
+    " WITH ORDINALITY"
+    " AS new(account_id, kind, parameters, email, language, contact_version, order_id, nth) ORDER BY nth"
+    " ON CONFLICT (account_id) WHERE order_id IS NOT NULL DO NOTHING"
+).bindparams(
+    bindparam("now", type_=MOMENT),
+    *(bindparam(name, type_=ARRAY(Uuid)) for name in ("account_id", "order_id")),
+    *(bindparam(name, type_=ARRAY(String)) for name in ("kind", "parameters", "email", "language")),
+    bindparam("contact_version", type_=ARRAY(Integer)),
+)
+
+_earlier = aliased(Message)
+_QUEUED = select(
+    Message.id,
+    Message.account_id,
+    Message.kind,
+    Message.parameters,
+    Message.order_id,
+    Message.queued_at,
+    Message.attempts,
+    func.coalesce(Message.email, Contact.email).label("email"),
+    func.coalesce(Message.language, Contact.language).label("language"),
+).outerjoin(
+    Contact,
+    and_(
+        Contact.account_id == Message.account_id,
+        Contact.version >= func.coalesce(Message.contact_version, 0),
+    ),
+)
+_BY_ID = _QUEUED.where(Message.id == any_(IDS))
+_DUE = (
+    _QUEUED.where(
+        Message.next_attempt_at <= bindparam("now", type_=MOMENT),
+        ~exists().where(_earlier.account_id == Message.account_id, _earlier.id < Message.id),
+    )
+    .order_by(Message.next_attempt_at, Message.id)
+    .limit(bindparam("limit", type_=Integer))
+)
+_DEFER = text(
+    "UPDATE messages SET attempts = attempts + 1, next_attempt_at = later.moment"
+    " FROM unnest(:ids, :moment) AS later(id, moment) WHERE messages.id = later.id"
+).bindparams(IDS, bindparam("moment", type_=ARRAY(MOMENT)))
+_REMOVE = delete(Message).where(Message.id == any_(IDS))
+
+
+async def remember(connection: AsyncConnection, contacts: Sequence[RememberContact]) -> None:
+    """Keep contacts, one an account, where no newer one is kept."""
+    values = [(c.account_id, c.version, c.address.email, c.address.language) for c in contacts]
+    await connection.execute(_REMEMBER, rows_of(("account_id", "version", "email", "language"), values))
+
+
+async def queue(connection: AsyncConnection, drafts: Sequence[Draft], now: datetime) -> None:
+    """Queue messages in this order; an account has one last message at most."""
+    names = ("account_id", "kind", "parameters", "email", "language", "contact_version", "order_id")
+    await connection.execute(_QUEUE, rows_of(names, map(_values, drafts)) | {"now": now})
+
+
+def _values(draft: Draft) -> tuple[Any, ...]:
+    to = draft.address
+    email, language = (to.email, to.language) if to else (None, None)
+    parameters = to_json(draft.parameters).decode()
+    return draft.account_id, draft.kind, parameters, email, language, draft.contact_version, draft.order_id
+
+
+async def due(connection: AsyncConnection, now: datetime, limit: int) -> list[Queued]:
+    """List messages whose time has come: of each account only the first, so that none overtakes."""
+    return [_queued(row) for row in await connection.execute(_DUE, {"now": now, "limit": limit})]
+
+
+async def queued(connection: AsyncConnection, ids: Sequence[int]) -> list[Queued]:
+    """Load those of the messages that are still queued."""
+    return [_queued(row) for row in await connection.execute(_BY_ID, {"ids": list(ids)})]
+
+
+def _queued(row: Row[Any]) -> Queued:
+    return Queued(
+        id=row.id,
+        account_id=row.account_id,
+        kind=Kind(row.kind),
+        parameters=row.parameters,
+        order_id=row.order_id,
+        queued_at=row.queued_at,
+        attempts=row.attempts,
+        address=Address(row.email, row.language) if row.email else None,
+    )
+
+
+async def defer(connection: AsyncConnection, later: Sequence[tuple[int, datetime]]) -> None:
+    """Count an attempt of each of the messages (id, moment), and try it again at that moment."""
+    if later:
+        await connection.execute(_DEFER, rows_of(("ids", "moment"), later))
+
+
+async def remove(connection: AsyncConnection, ids: Sequence[int]) -> None:
+    """Forget messages."""
+    if ids:
+        await connection.execute(_REMOVE, {"ids": list(ids)})
