@@ -7,13 +7,12 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 from aiokafka.errors import KafkaError
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 TRANSIENT_SQLSTATES = ("08", "40", "53", "55P03", "57P", "25006")
@@ -26,13 +25,14 @@ class NotNow(Exception):  # noqa: N818 - not an error: the wish stands, and is t
 
 def is_transient(error: BaseException) -> bool:
     """Tell whether the same attempt can succeed later without anybody's hand."""
-    if isinstance(error, (NotNow, OSError, KafkaError, asyncpg.InterfaceError, PoolTimeoutError)):
+    if isinstance(error, (NotNow, OSError, KafkaError, PoolTimeoutError)):
         return True
     if not isinstance(error, DBAPIError):
         return False
     state = sqlstate(error)
     if state is None:
-        return isinstance(error, (OperationalError, InterfaceError)) or error.connection_invalidated
+        # The driver itself refuses a value that does not fit the column: that never passes.
+        return not isinstance(error.orig and error.orig.__cause__, ValueError)
     return state.startswith(TRANSIENT_SQLSTATES)
 
 

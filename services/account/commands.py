@@ -92,6 +92,13 @@ class SettleInstallment(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DropHeldPayments(Command):
+    """Erase payment messages that nobody could read and that a closed account held: their latest end has come."""
+
+    outlives_account: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class StartCancellation(Command):
     """First tap: ask to cancel, and be told what will go."""
 

@@ -6,7 +6,8 @@ import asyncio
 import logging
 
 from services.account import repository
-from services.account.commands import CancelAccount, SettleInstallment
+from services.account.commands import CancelAccount, DropHeldPayments, SettleInstallment
+from services.account.domain import PARKED_PAYMENT_LAPSES
 from shared.commands import Command
 from shared.contracts.account import Origin
 from shared.errors import describe, is_transient
@@ -37,7 +38,9 @@ async def due(service: Service) -> list[Command]:
     async with service.engine.connect() as connection:
         accounts = await repository.due_cancellations(connection, now)
         lapsed = await repository.lapsed_installments(connection, now)
+        unread = await repository.lapsed_payments(connection, now - PARKED_PAYMENT_LAPSES)
     return [
         *(CancelAccount(account_id=account_id, origin=Origin.APP) for account_id in accounts),
         *(SettleInstallment(account_id=account, installment_id=installment) for account, installment in lapsed),
+        *(DropHeldPayments(account_id=account_id) for account_id in unread),
     ]

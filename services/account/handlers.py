@@ -13,6 +13,7 @@ from services.account.commands import (
     ChangeNickname,
     ConfirmRegistration,
     ContinueCancellation,
+    DropHeldPayments,
     EndSession,
     KeepAccount,
     OpenSession,
@@ -165,6 +166,16 @@ async def settle_installments(work: Work, commands: Sequence[SettleInstallment])
         count = sum(1 for owner, _ in settled if owner == account_id)
         item = Item(category=Category.INSTALLMENTS, outcome=Outcome.ERASED, count=count)
         await OWNER.supplement(work, by_account[account_id], [item])
+
+
+@handlers.of(DropHeldPayments)
+async def drop_held_payments(work: Work, commands: Sequence[DropHeldPayments]) -> None:
+    """Erase what was held unread, and say so."""
+    dropped = await repository.drop_payments(work.connection, [command.account_id for command in commands])
+    for command in commands:
+        if count := dropped.get(command.account_id, 0):
+            item = Item(category=Category.UNHANDLED_MESSAGES, outcome=Outcome.ERASED, count=count)
+            await OWNER.supplement(work, command, [item])
 
 
 @handlers.of(StartCancellation)

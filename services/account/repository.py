@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
@@ -28,7 +29,7 @@ from services.account.commands import AddInstallment, ConfirmRegistration, Regis
 from services.account.domain import CODE_TRIES, Started, State
 from services.account.models import Account, Cancellation, Installment, Registration, Session, UsedToken
 from shared.contracts.topics import INSTALLMENTS
-from shared.tables import DeadLetter
+from shared.tables import ClosedAccount, DeadLetter
 
 ACCOUNTS: Any = bindparam("accounts", type_=ARRAY(Uuid))
 
@@ -247,6 +248,23 @@ async def lapsed_installments(connection: AsyncConnection, now: datetime) -> lis
     """List instalments (account, instalment) whose latest end has come."""
     query = select(Installment.account_id, Installment.installment_id).where(Installment.lapses_at <= now)
     return [(row[0], row[1]) for row in await connection.execute(query.limit(500))]
+
+
+async def lapsed_payments(connection: AsyncConnection, before: datetime) -> list[UUID]:
+    """List closed accounts with payment messages parked before that time."""
+    query = (
+        select(DeadLetter.account_id)
+        .distinct()
+        .join(ClosedAccount, ClosedAccount.account_id == DeadLetter.account_id)
+        .where(DeadLetter.topic == INSTALLMENTS.name, DeadLetter.parked_at < before)
+    )
+    return [account_id for account_id in await connection.scalars(query.limit(500)) if account_id]
+
+
+async def drop_payments(connection: AsyncConnection, accounts: Collection[UUID]) -> dict[UUID, int]:
+    """Erase parked payment messages of these accounts; returns how many of each."""
+    dropped = delete(DeadLetter).where(DeadLetter.account_id.in_(accounts), DeadLetter.topic == INSTALLMENTS.name)
+    return Counter(await connection.scalars(dropped.returning(DeadLetter.account_id)))
 
 
 # Cancellation

@@ -48,9 +48,8 @@ class Ledger:
         """Save what has changed, write certificates, announce each step."""
         await repository.save(work.connection, self._before, self._now.values())
         periods = Periods.of(work.settings)
-        proven = {order_id for _, order_id, step in self._steps if step is not Step.SETTLED}
-        completed = [order for order in map(self._now.__getitem__, proven) if order.completed_at]
-        documents = {order.order_id: certificate(order, work.now, periods) for order in completed}
+        proven = [self._now[order_id] for _, order_id, step in self._steps if step is not Step.SETTLED]
+        documents = {o.order_id: certificate(o, o.completed_at, periods) for o in proven if o.completed_at}
         await repository.save_certificates(work.connection, documents)
         for command, order_id, step in self._steps:
             _announce(work, command, self._now[order_id], step)
