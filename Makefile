@@ -31,12 +31,12 @@ clean:  ## forget the local system: its data, secrets and mail
 
 COMPILE := --quiet --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
-# pip brings the locked uv, and uv the rest: 9 s instead of pip's 33, under the same digests.
+# pip brings the locked uv, and uv the rest: 13 s instead of 33 by pip alone, under the same digests.
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement .venv/uv.lock
-	$(BIN)/uv pip sync --quiet --python $(BIN)/python --link-mode copy --require-hashes requirements.lock
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --link-mode copy --compile-bytecode --require-hashes requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline --editable .
 	touch $@
 

@@ -1,0 +1,88 @@
+"""The `adieu` command: a table of verbs; what they do is written elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ops.demo.play import Options, play
+from ops.door import InternalDoor
+from ops.errors import UserError
+from ops.foreground import until_told_to_stop
+from ops.installation import DEFAULT_DIRECTORY, Installation
+from ops.mailbox import Mailbox
+from ops.products import import_products, read_products
+from ops.screens import show_json, show_mail, show_mails
+from ops.up import run_in_foreground
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+screen = Console()
+INTERRUPTED = 130
+
+Directory = Annotated[Path, typer.Option(help="Where the system keeps what it has.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+
+
+@app.callback()
+def adieu() -> None:
+    """Run Adieu on this machine, and look after it."""
+
+
+@app.command()
+def up(directory: Directory = DEFAULT_DIRECTORY) -> None:
+    """Run the whole system until Ctrl-C."""
+    asyncio.run(run_in_foreground(Installation(directory), screen))
+
+
+@app.command()
+def demo(
+    as_json: AsJson = False,  # noqa: FBT002 - a switch of the command line
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the system running afterwards.")] = False,  # noqa: FBT002
+    plant: Annotated[bool, typer.Option("--plant", help="Plant leftovers: the search must find them.")] = False,  # noqa: FBT002
+    directory: Directory = DEFAULT_DIRECTORY / "demo",
+) -> None:
+    """Tell the story of a cancellation, on a system started for it."""
+    options = Options(as_json=as_json, keep=keep, plant=plant)
+    code = asyncio.run(until_told_to_stop(play(Installation(directory), screen, options)))
+    raise typer.Exit(INTERRUPTED if code is None else code)
+
+
+@app.command("import-products")
+def import_from(
+    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="Columns: serial, model, pairing_code.")],
+    directory: Directory = DEFAULT_DIRECTORY,
+) -> None:
+    """Make devices known to a running system; one that is known is replaced."""
+    count = import_products(InternalDoor(Installation(directory)), read_products(file))
+    screen.print(f"imported: {count}")
+
+
+@app.command()
+def mail(
+    number: Annotated[int | None, typer.Argument(min=1, help="Show this one; 1 is the newest.")] = None,
+    to: Annotated[str | None, typer.Option(help="Only mails to this address.")] = None,
+    as_json: AsJson = False,  # noqa: FBT002 - a switch of the command line
+    directory: Directory = DEFAULT_DIRECTORY,
+) -> None:
+    """List the mails that people got, or show one."""
+    mails = Mailbox(Installation(directory).mailbox).mails(to)
+    if number is None:
+        show_json([mail.facts for mail in mails]) if as_json else show_mails(screen, mails)
+    elif number > len(mails):
+        raise UserError(f"there is no mail {number}: the mailbox has {len(mails)}")
+    else:
+        mail = mails[number - 1]
+        show_json(mail.facts) if as_json else show_mail(screen, mail)
+
+
+def main() -> None:
+    """Run one verb; what the user can mend is said in words, without a trace."""
+    try:
+        app()
+    except UserError as error:
+        sys.exit(f"adieu: {error}")

@@ -1,0 +1,1 @@
+"""The whole system in processes of its own, broken on purpose."""
