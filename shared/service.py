@@ -25,9 +25,9 @@ from shared.database import engine_for, missing_migrations
 from shared.errors import NotNow, answer_problems, describe, is_transient
 from shared.logging import log_as_json
 from shared.messaging.consumer import Consumer, Subscription, subscribe
-from shared.messaging.positions import TopicIds
 from shared.messaging.purge import Purge
 from shared.messaging.relay import Relay
+from shared.messaging.topic_ids import TopicIds
 from shared.operations import internal_api
 from shared.owner import DataOwner
 from shared.retention import Keep, kept_by_every_service, sweep_for_ever

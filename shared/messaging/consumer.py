@@ -11,27 +11,25 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
-from pydantic import ValidationError
-from pydantic_core import from_json
 from sqlalchemy import ARRAY, String, Uuid, bindparam, text
 
 from shared.bus import CommandBus, Work
 from shared.commands import Command, Lock
-from shared.contracts.base import AccountEvent, Event, reader
-from shared.contracts.catalogue import facts_on
+from shared.contracts.base import Event
 from shared.contracts.topics import Topic
 from shared.database import rows_of
 from shared.errors import describe, is_transient
 from shared.messaging import dead_letters, positions
 from shared.messaging.dead_letters import Parked
-from shared.messaging.positions import Record, TopicIds
+from shared.messaging.positions import Record
+from shared.messaging.reading import Message, Reader
+from shared.messaging.topic_ids import TopicIds
 
 log = logging.getLogger(__name__)
 
@@ -60,71 +58,6 @@ class Subscription:
 
 
 @dataclass
-class Message:
-    """A record as it was read: an event and what it asks for, or the reason why it cannot be read."""
-
-    record: Record
-    account_id: UUID | None
-    event: Event | None = None
-    command: Command | None = None
-    reason: str = ""
-    error: str = ""
-
-    @property
-    def name(self) -> tuple[str, UUID]:
-        """What tells a repeat of this message: the event's id, or else place and content of the bytes."""
-        if self.event:
-            return self.event.source, self.event.id
-        record = self.record
-        place = f"{record.topic}/{record.partition}/{record.offset}/".encode()
-        return "unreadable", UUID(bytes=sha256(place + (record.value or b"")).digest()[:16])
-
-    def parked(self, reason: str, error: str) -> Parked:
-        """Describe this message for the shelf of dead letters."""
-        record = self.record
-        body = record.value or b""
-        return Parked(record.topic, record.partition, record.offset, self.account_id, reason, error, body)
-
-
-def account_named_by(record: Record) -> UUID | None:
-    """Find the account that an unreadable message names, in its body or else in its key."""
-    candidates: list[Any] = []
-    with suppress(ValueError):
-        body = from_json(record.value or b"")
-        candidates.append(body.get("account_id") if isinstance(body, dict) else None)
-    with suppress(ValueError):
-        candidates.append((record.key or b"").decode())
-    for candidate in candidates:
-        with suppress(ValueError, TypeError, AttributeError):
-            return UUID(candidate)
-    return None
-
-
-class Reading:
-    """Turns the records of one subscription into messages."""
-
-    def __init__(self, subscription: Subscription) -> None:
-        self._topic = subscription.topic
-        self._command_for = subscription.command_for
-        self._read = reader(*facts_on(subscription.topic))
-
-    def message(self, record: Record) -> Message:
-        """Read one record; what cannot be read says so, and is never tried twice."""
-        try:
-            event = self._read(record.value or b"")
-        except ValidationError as error:
-            return self._unreadable(record, "unreadable", describe(error))
-        if event.source != self._topic.owner_of(record.topic):
-            return self._unreadable(record, "wrong-source", "the topic is not this source's")
-        account_id = event.account_id if isinstance(event, AccountEvent) else None
-        return Message(record, account_id, event, self._command_for(event))
-
-    @staticmethod
-    def _unreadable(record: Record, reason: str, error: str) -> Message:
-        return Message(record, account_named_by(record), reason=reason, error=error)
-
-
-@dataclass
 class Consumer:
     """Takes the records of one subscription; returns only when every one has had its effect or is parked."""
 
@@ -140,7 +73,7 @@ class Consumer:
     _failed_in_a_row: int = 0
 
     def __post_init__(self) -> None:
-        self._reading = Reading(self.subscription)
+        self._reader = Reader(self.subscription.topic, self.subscription.command_for)
 
     async def take(self, records: Sequence[Record]) -> None:
         """Handle a poll's records: all in one transaction, or else each in its own."""
@@ -203,7 +136,7 @@ class Consumer:
         """Read the records that have not had their effect yet, and note that they have."""
         if self.subscription.topic.personal:
             records = await positions.advance(work.connection, records, self.topic_ids)
-        messages = [self._reading.message(record) for record in records]
+        messages = [self._reader.message(record) for record in records]
         return messages if self.subscription.each_alone else await self._first_seen(work, messages)
 
     async def _first_seen(self, work: Work, messages: list[Message]) -> list[Message]:
@@ -262,7 +195,7 @@ class Consumer:
             if letter.account_id:
                 await work.lock_all({letter.account_id: Lock.EXCLUSIVE})
             rows = await dead_letters.in_line(work.connection, letter)
-            messages = [self._reading.message(_record_of(row)) for row in rows]
+            messages = [self._reader.message(_record_of(row)) for row in rows]
             for message in messages:
                 if message.reason:
                     raise ValueError(message.error)

@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.database import sole_holder
 from shared.errors import NotNow, describe
-from shared.messaging.positions import Place, TopicIds, stored
+from shared.messaging.positions import Place, stored
+from shared.messaging.topic_ids import TopicIds
 
 log = logging.getLogger(__name__)
 
