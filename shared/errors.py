@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-TRANSIENT_SQLSTATES = ("08", "40", "53", "55P03", "57P", "25006")
-"""Connection lost, serialisation and deadlock, no resources, lock not had in time, shutdown, read-only standby."""
+TRANSIENT_SQLSTATES = ("08", "28", "3D", "40", "53", "55P03", "57P", "25006")
+"""Connection lost; role or database not there (no message's fault); serialisation and deadlock; no resources; lock
+not had in time; shutdown; read-only standby."""
 
 
 class NotNow(Exception):  # noqa: N818 - not an error: the wish stands, and is tried again
