@@ -34,6 +34,7 @@ PARTS = Parts(
     tasks=(deliver_messages,),
 )
 
+
 def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
     """Make the service as an application, not yet running."""
     return Service(PARTS, settings, clock).http()

@@ -80,9 +80,7 @@ def newest_contacts(commands: Iterable[RememberContact]) -> list[RememberContact
 
 def draft(command: QueueMessage) -> Draft:
     """Write down a message."""
-    return Draft(
-        command.account_id, command.kind, command.parameters, command.address, command.contact_version
-    )
+    return Draft(command.account_id, command.kind, command.parameters, command.address, command.contact_version)
 
 
 def last_draft(command: SettleContact) -> Draft:

@@ -13,6 +13,9 @@ from shared.contracts.topics import LONGEST_RETENTION, PERSONAL_RETENTION
 from shared.retention import NAMELESS_KEPT
 from shared.settings import ServiceSettings
 
+BROKER_CLEANS_UP = timedelta(hours=1)
+"""How long the broker takes at most to delete the files of what has ended, above its check every few minutes."""
+
 
 @dataclass(frozen=True)
 class Periods:
@@ -41,7 +44,7 @@ class Periods:
             "events that name the account by a random id": LONGEST_RETENTION,
             "digests of used tokens": timedelta(hours=24),
             "this order and its certificate": self.proof,
-            "personal messages not yet read or purged, log segments not yet rolled": PERSONAL_RETENTION,
+            "personal messages not yet read or purged, log segments not yet rolled": PERSONAL_RETENTION + BROKER_CLEANS_UP,
             "dead rows and write-ahead log of the databases": self.storage,
             "bytes that name no account": NAMELESS_KEPT,
             "backups": self.backups,
