@@ -10,7 +10,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from ops import dead_letters
 from ops.demo.play import Options, play
+from ops.documents import stale, write
 from ops.door import InternalDoor
 from ops.errors import UserError
 from ops.foreground import until_told_to_stop
@@ -21,6 +23,7 @@ from ops.screens import show_json, show_mail, show_mails
 from ops.up import run_in_foreground
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(dead_letters.app, name="dead-letters")
 screen = Console()
 INTERRUPTED = 130
 
@@ -78,6 +81,20 @@ def mail(
     else:
         mail = mails[number - 1]
         show_json(mail.facts) if as_json else show_mail(screen, mail)
+
+
+@app.command()
+def documents(
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say what is stale; exit code 1 if anything is.")
+    ] = False,
+) -> None:
+    """Write the published contract anew from the code: JSON Schemas and AsyncAPI, in docs/."""
+    if not check:
+        write()
+    elif found := stale():
+        names = ", ".join(sorted(path.name for path in found))
+        raise UserError(f"stale documents, write them anew with `adieu documents`: {names}")
 
 
 def main() -> None:

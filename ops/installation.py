@@ -150,9 +150,7 @@ class Installation:
     def claim(self) -> None:
         """Write down that this process runs the system; UserError if another one does."""
         if other := self._running():
-            raise UserError(
-                f"Adieu is already running in {self.directory} (process {other['process']['pid']})"
-            )
+            raise UserError(f"Adieu is already running in {self.directory} (process {other['process']['pid']})")
         facts = {"process": vars(Identity.of(os.getpid())), "addresses": asdict(self.addresses)}
         _write_secret(self._run_file, json.dumps(facts).encode())
 

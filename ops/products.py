@@ -47,7 +47,7 @@ def _rows(path: Path, reader: csv.DictReader[str]) -> Iterator[Product]:
         for row in reader:
             yield _product(f"{path}, line {reader.line_num}", row)
     except csv.Error as error:
-        raise UserError(f"{path}, line {reader.line_num}: {error}") from None
+        raise UserError(f"{path}, after line {reader.line_num}: {error}") from None
 
 
 def _product(place: str, row: dict[str, str | None]) -> Product:

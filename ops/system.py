@@ -69,9 +69,7 @@ def _assemble(installation: Installation, tell: Tell) -> System:
         installation,
         Supervisor(installation, tell),
         None if installation.external_kafka else EmbeddedKafka(directory / "kafka", ports["kafka"]),
-        None
-        if installation.external_databases
-        else EmbeddedPostgres(directory / "postgres", ports["postgres"]),
+        None if installation.external_databases else EmbeddedPostgres(directory / "postgres", ports["postgres"]),
         None if installation.external_smtp else Mailbox(installation.mailbox),
     )
 

@@ -100,4 +100,4 @@ async def room(databases: Databases, settings_for: SettingsFor) -> AsyncIterator
     yield open_room
     for name, each in opened:
         await each.engine.dispose()
-        await databases.drop(name)
+        await databases.take_back(each.service, name)

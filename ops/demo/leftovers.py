@@ -24,8 +24,9 @@ from sqlalchemy.engine import make_url
 from ops.installation import Installation
 
 READ_SECONDS = 15.0
-POLL_MS = 200
+POLL_MS = 50
 MAILBOX = "mailbox"
+KINDS = ("tables", "statistics", "topics", "files")
 RAW = ("kafka/data", "postgres/data")
 """What the engines themselves keep: counted apart, since it is gone only after a time of theirs."""
 KNOWN_PRODUCTS = {"device.products", "device.statistics.products.serial"}
@@ -78,7 +79,7 @@ class Search:
     """What was searched, and in which places something was found."""
 
     marks: Marks
-    places: Counter[str] = field(default_factory=Counter)
+    places: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(KINDS, 0)))
     """How many of each kind of place."""
     records: int = 0
     found: set[str] = field(default_factory=set)
@@ -164,6 +165,13 @@ def _count(files: Iterable[Path], needles: list[bytes], since: float) -> tuple[i
     return occurrences, searched
 
 
+async def take_statistics(urls: dict[str, str]) -> None:
+    """Have the planner look at all rows, as it does by itself sooner or later."""
+    for url in urls.values():
+        async with connected(url) as connection:
+            await connection.execute("ANALYZE")
+
+
 async def rows_about(urls: dict[str, str], marks: Marks) -> Rows:
     """Read every row of every table that carries one of the marks."""
     found: Rows = Counter()
@@ -191,7 +199,7 @@ async def _tables(connection: asyncpg.Connection) -> list[tuple[str, bytes]]:
     for row in await connection.fetch(_TABLES):
         content = bytearray()
 
-        async def take(chunk: bytes, content: bytearray = content) -> None:  # noqa: RUF029 - what asyncpg wants
+        async def take(chunk: bytes, content: bytearray = content) -> None:
             content.extend(chunk)
 
         await connection.copy_from_query(f"SELECT * FROM {row['name']}", output=take)  # noqa: S608 - quoted there
@@ -212,7 +220,12 @@ async def _all_records(servers: str) -> dict[str, list[ConsumerRecord[bytes, byt
         for partition in topic["partitions"]
     ]
     records: dict[str, list[ConsumerRecord[bytes, bytes]]] = {place.topic: [] for place in sorted(places)}
-    async with AIOKafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False) as consumer:
+    async with AIOKafkaConsumer(
+        bootstrap_servers=servers,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=POLL_MS,
+    ) as consumer:
         async for record in _read(consumer, places):
             records[record.topic].append(record)
     return records
@@ -222,17 +235,13 @@ async def _read(
     consumer: AIOKafkaConsumer, places: list[TopicPartition]
 ) -> AsyncIterator[ConsumerRecord[bytes, bytes]]:
     """Read these partitions from the start of the log to what is its end now."""
-    starts, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
-    rest = {place: end for place, end in ends.items() if end > starts[place]}
-    consumer.assign(list(rest))
-    for place in rest:
-        consumer.seek(place, starts[place])
+    consumer.assign(places)  # before anything is asked: looking up one topic after the other takes a second
+    rest = await consumer.end_offsets(places)
     async with asyncio.timeout(READ_SECONDS):
-        while rest:
+        while rest := {place: end for place, end in rest.items() if await consumer.position(place) < end}:
             for found in (await consumer.getmany(timeout_ms=POLL_MS)).values():
                 for record in found:
                     yield record
-            rest = {place: end for place, end in rest.items() if await consumer.position(place) < end}
 
 
 def _parts(record: ConsumerRecord[bytes, bytes]) -> Iterator[bytes]:

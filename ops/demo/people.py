@@ -6,7 +6,7 @@ import secrets
 import struct
 import zlib
 from dataclasses import dataclass, field
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from ops.products import Product
 
@@ -21,7 +21,7 @@ def _mark() -> str:
 
 
 def _peculiar_number() -> float:
-    """A number of twelve digits, which a JSON number and a database keep to the last."""
+    """Make a number of twelve digits, which JSON and a database keep to the last."""
     return float(f"{secrets.choice('123456789')}{secrets.randbelow(10**3):03}.{secrets.randbelow(10**7):07}1")
 
 
@@ -34,7 +34,7 @@ class Person:
     language: str
     mark: str = field(default_factory=_mark)
     number: float = field(default_factory=_peculiar_number)
-    account_id: UUID = UUID(int=0)
+    account_id: UUID = field(default_factory=uuid4)
     access_token: str = ""
     bindings: list[UUID] = field(default_factory=list)
 

@@ -108,7 +108,8 @@ class Demo:
         self.figures = self._figures()
         self.stage.scene("Figures")
         for name, value in self.figures.items():
-            self.stage.note(name.replace("_", " "), _said(value))
+            unit = " ms" if name.endswith("_ms") else ""
+            self.stage.note(name.removesuffix("_ms").replace("_", " "), _said(value) + unit)
         failed = len(self.stage.failures)
         self.stage.console.print()
         verdict = f"{failed} did not hold, see above." if failed else "All of it held."

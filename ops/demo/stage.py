@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from textwrap import wrap
 from time import monotonic
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
 WHAT_WIDTH = 30
 TIME_WIDTH = 9
-NARROW, WIDE = 80, 120
+WIDE = 120
+INDENT = 5
 
 
 @dataclass
@@ -39,6 +42,8 @@ class Stage:
 
     def __init__(self, console: Console) -> None:
         self.console = console
+        # A pipe has no width of its own, and a line longer than this is hard to follow.
+        self.console.width = min(self.console.width, WIDE) if self.console.is_terminal else WIDE
         self.scenes: list[Scene] = []
         self.failures: list[str] = []
         self.incidents: list[str] = []
@@ -46,7 +51,7 @@ class Stage:
     def scene(self, title: str) -> None:
         self.scenes.append(Scene(title))
         self.console.print()
-        self.console.print(Text(f"{len(self.scenes)}  {title}", style="bold cyan"))
+        self.console.print(Text(title, style="bold cyan"))
 
     @contextmanager
     def step(self, what: str) -> Iterator[Step]:
@@ -66,23 +71,14 @@ class Stage:
         self._line("·", "cyan", step)
 
     def _line(self, sign: str, style: str, step: Step) -> None:
-        line = Table.grid(padding=(0, 2, 0, 0))
+        line = Table.grid(padding=(0, 2, 0, 0), expand=True)
         line.add_column(width=3, justify="right")
         line.add_column(width=WHAT_WIDTH)
-        line.add_column(width=self._rest)
+        line.add_column(ratio=1)
         line.add_column(width=TIME_WIDTH, justify="right", style="dim", no_wrap=True)
         ms = f"{step.ms:,} ms" if step.ms else ""
         line.add_row(Text(sign, style=style), Text(step.what), Text(step.detail, style="dim"), ms)
         self.console.print(line)
-
-    @property
-    def width(self) -> int:
-        """As wide as the terminal, within what can be read; a pipe has no width of its own."""
-        return min(max(self.console.width, NARROW), WIDE) if self.console.is_terminal else WIDE
-
-    @property
-    def _rest(self) -> int:
-        return self.width - 3 - WHAT_WIDTH - TIME_WIDTH - 8
 
     def tell(self, message: str) -> None:
         """Say what happened to the system meanwhile."""
@@ -96,24 +92,19 @@ class Stage:
 
     def table(self, *columns: str, rows: Sequence[Sequence[str]], numbers: Sequence[int] = ()) -> None:
         """Show a small table under the line before."""
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", width=self.width - 5)
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
         for index, column in enumerate(columns):
-            table.add_column(column, justify="right" if index in numbers else "left", ratio=_ratio(index, columns))
+            table.add_column(column, justify="right" if index in numbers else "left")
         for row in rows:
             table.add_row(*map(Text, row))
-        indented = Table.grid(padding=(0, 0, 0, 5))
-        indented.add_row(table)
-        self.console.print(indented)
+        self.console.print(Padding(table, (0, 0, 0, INDENT)))
 
     def quote(self, text: str) -> None:
         """Show a text as its reader sees it."""
-        for line in text.strip().splitlines():
-            self.console.print(Text(f"     │ {line}", style="italic"), soft_wrap=True)
+        for paragraph in text.strip().splitlines():
+            for line in wrap(paragraph, self.console.width - INDENT - 2) or [""]:
+                self.console.print(Padding(Text(f"│ {line}", style="italic"), (0, 0, 0, INDENT)))
 
     def waiting(self, whom: str) -> Status:
         """Show on a terminal who is awaited, as long as the context lasts."""
         return self.console.status(whom)
-
-
-def _ratio(index: int, columns: Sequence[str]) -> int | None:
-    return 1 if index == len(columns) - 1 else None

@@ -29,7 +29,6 @@ CASCADE_POLL_SECONDS = 0.01
 
 DECLINED = "Your account cannot be cancelled yet"
 POSSIBLE = "Your account can be cancelled now"
-RECEIVED = "Your account is cancelled"
 FAREWELL = "Your data is erased"
 
 
@@ -39,7 +38,7 @@ class Cancellation:
 
     reference: str = ""
     token: str = ""
-    confirmed_at: datetime = datetime.min.replace(tzinfo=UTC)
+    confirmed_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     order: dict[str, Any] = field(default_factory=dict)
     """As `requests` tells it in the end."""
 
@@ -67,9 +66,9 @@ class Story:
     # 1
 
     async def settle_in(self) -> None:
-        """Two people open accounts and bind devices."""
+        """Have two people open accounts and bind devices."""
         ada, ben = self.person, self.bystander
-        self.stage.scene("A person and a bystander settle in")
+        self.stage.scene("1  A person and a bystander settle in")
         with self.stage.step("four devices made known") as step:
             await self._make_known()
             step.detail = "as `adieu import-products` does, by the internal door"
@@ -143,8 +142,8 @@ class Story:
     # 2
 
     async def live(self) -> None:
-        """App backends report what devices measure and people write; billing, what is owed."""
-        self.stage.scene("Their life with the app, on topics")
+        """Publish what devices measure, what people write, and what is owed."""
+        self.stage.scene("2  Their life with the app, on topics")
         await self._publish_readings()
         with self.stage.step("feedback and an instalment") as step:
             await self.doors.publish(self._feedback(self.person) + self._feedback(self.bystander))
@@ -203,8 +202,8 @@ class Story:
     # 3
 
     async def want_to_leave(self) -> None:
-        """Cancelling is declined until the instalment is paid; then it is started and continued."""
-        self.stage.scene(f"{self.person.name} wants to leave")
+        """Be declined until the instalment is paid; then start and continue."""
+        self.stage.scene(f"3  {self.person.name} wants to leave")
         await self._be_declined()
         with self.stage.step("the instalment is paid") as step:
             await self._bill(InstallmentPaid)
@@ -237,7 +236,7 @@ class Story:
         return answer
 
     async def confirm(self) -> None:
-        """The pivot: from here on it only rolls forward."""
+        """Confirm: from here on it only rolls forward."""
         with self.stage.step("confirmed with the password") as step:
             self.cancellation.confirmed_at = datetime.now(UTC)
             path = f"/v1/cancellations/{self.cancellation.reference}/confirm"
@@ -248,8 +247,8 @@ class Story:
     # 4
 
     async def watch_the_cascade(self) -> None:
-        """One line an owner, as its receipt comes in."""
-        self.stage.scene("The cascade")
+        """Show one line an owner, as its receipt comes in."""
+        self.stage.scene("4  The cascade")
         shown: set[str] = set()
         with self.stage.waiting("the order") as waiting:
             while self.cancellation.order.get("state") != "completed":
@@ -278,23 +277,25 @@ class Story:
         for due in sorted(answered, key=lambda due: str(due["answered_at"])):
             shown.add(due["owner"])
             ms = self.cancellation.ms_until(due["answered_at"])
-            self.stage.note(due["owner"], f"{erased(due)}\nstill awaited: {awaited}", ms)
+            self.stage.note(due["owner"], f"{erased(due)}; then awaited: {awaited}", ms)
 
     # 5
 
     async def farewell(self) -> None:
-        """The last mail, and the certificate that stays."""
+        """Show the last mail."""
+        self.stage.scene("5  What stays")
         with self.stage.step("the last mail") as step:
-            await self.doors.mail(self.person.email, RECEIVED)
             mail = await self.doors.mail(self.person.email, FAREWELL)
             step.detail = f"to {', '.join(mail.recipients)}: “{mail.subject}”"
         self.last_mail = mail.text
         self.stage.quote(mail.text)
+        subjects = [mail.subject for mail in await self.doors.mails(self.person.email)]
+        self.stage.note(f"{self.person.name}'s mails", "; ".join(subjects))
 
 
 def erased(due: dict[str, Any]) -> str:
     """Say what an owner has erased and how much; what it did not hold is left out."""
-    items = [f"{item['category']} {item['count']:,}" for item in due["items"] if item["count"]]
+    items = [f"{item['category']} {item['count']:,}" for item in due["items"] if item["outcome"] == "erased"]
     return ", ".join(items) or "nothing held"
 
 

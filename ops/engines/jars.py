@@ -56,7 +56,7 @@ def locked_jars() -> list[Path]:
     jars = read_lock()
     missing = [jar for jar in jars if digest(directory / jar.filename) != jar.sha256]
     if missing:
-        for outdated in cache_directory().glob("*.aot"):  # recorded with other files than these will be
+        for outdated in cache_directory().glob("*.aot*"):  # recorded with other files than these will be
             outdated.unlink()
         _fetch_all(missing, directory)
     return [directory / jar.filename for jar in jars]
@@ -83,9 +83,7 @@ def _fetch(context: MavenContext, jar: Jar, directory: Path) -> None:
         raise EngineError(f"Kafka needs {jar.coordinate}, which cannot be fetched now: {error}") from None
     if (found := digest(fetched)) != jar.sha256:
         fetched.unlink()
-        raise EngineError(
-            f"{jar.coordinate} was fetched with SHA-256 {found}, but is locked with {jar.sha256}"
-        )
+        raise EngineError(f"{jar.coordinate} was fetched with SHA-256 {found}, but is locked with {jar.sha256}")
     fetched.replace(directory / jar.filename)
 
 

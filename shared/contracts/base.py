@@ -111,7 +111,7 @@ def reader(*facts: type[Event]) -> Callable[[bytes], Event]:
 
     def arm(body: object) -> str:
         name = body.get("type") if isinstance(body, dict) else None
-        return name if name in names else Unrecognised.__name__
+        return name if isinstance(name, str) and name in names else Unrecognised.__name__
 
     arms = [Annotated[fact, Tag(type_name(fact))] for fact in facts]
     arms.append(Annotated[Unrecognised, Tag(Unrecognised.__name__)])

@@ -34,6 +34,8 @@ from shared.messaging.topic_ids import TopicIds
 log = logging.getLogger(__name__)
 
 POLL_MILLISECONDS = 20
+SESSION_MILLISECONDS = 6_000
+"""How long the group waits for a member that was killed: the least that a broker allows by default."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 REVOKE_PATIENCE = 10.0
 """How long a rebalance waits for the batch in hand; the inbox makes up for what takes longer."""
@@ -82,7 +84,6 @@ class Consumer:
         async with self.busy:
             try:
                 await self._until_it_passes(lambda: self._handle(records))
-                self._failed_in_a_row = 0
             except Exception as error:  # noqa: BLE001 - whatever it is, only the message at fault may pay for it
                 log.warning("batch failed, taken one by one", extra=self._context(error, count=len(records)))
                 for record in records:
@@ -91,7 +92,6 @@ class Consumer:
     async def _handle_or_park(self, record: Record) -> None:
         try:
             await self._until_it_passes(lambda: self._handle([record]))
-            self._failed_in_a_row = 0
         except Exception as error:  # noqa: BLE001 - it is parked with what went wrong
             reason = describe(error)
             log.error("message parked", extra=self._context(error))  # noqa: TRY400 - a trace may quote values
@@ -124,7 +124,10 @@ class Consumer:
             await self._lock(work, messages)
             ready, letters = await self._sorted_out(work, messages)
             await dead_letters.park(work.connection, letters)
-            await self.bus.carry_out(work, [m.command for m in ready if m.command])
+            commands = [message.command for message in ready if message.command]
+            await self.bus.carry_out(work, commands)
+        if commands:  # what was only parked or passed over proves nothing about this release
+            self._failed_in_a_row = 0
 
     async def _park(self, record: Record, error: str) -> None:
         async with self.bus.work() as work:
@@ -244,6 +247,8 @@ def subscribe(broker: KafkaBroker, service: str, consumer: Consumer, records: in
         max_records=records,
         batch_timeout_ms=POLL_MILLISECONDS,
         auto_offset_reset="earliest",
+        session_timeout_ms=SESSION_MILLISECONDS,
+        heartbeat_interval_ms=SESSION_MILLISECONDS // 4,
         ack_policy=AckPolicy.MANUAL,
         parser=_without_headers,
         decoder=_as_it_is,

@@ -1,0 +1,63 @@
+"""Provisioning gives every service its own, and may be repeated."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from ops.engines import EmbeddedKafka, EmbeddedPostgres
+from ops.installation import SERVICES
+from ops.provision import provide_databases, provide_topics
+from shared.contracts.topics import ALL_TOPICS, TELEMETRY
+
+
+def urls_on(postgres: EmbeddedPostgres) -> dict[str, str]:
+    at = f"127.0.0.1:{postgres.port}"
+    return {
+        name: f"postgresql+asyncpg://provision_{name}:it's 100% secret@{at}/provision_{name}" for name in SERVICES
+    }
+
+
+async def connect(postgres: EmbeddedPostgres, role: str, database: str) -> asyncpg.Connection:
+    return await asyncpg.connect(
+        host="127.0.0.1", port=postgres.port, user=role, password="it's 100% secret", database=database
+    )
+
+
+async def test_every_service_gets_a_migrated_database_that_no_other_may_enter(postgres: EmbeddedPostgres) -> None:
+    for _ in range(2):
+        await provide_databases(urls_on(postgres), postgres.admin_url)
+    own = await connect(postgres, "provision_account", "provision_account")
+    assert await own.fetchval("SELECT count(*) FROM alembic_version") == 1
+    await own.close()
+    for foreign in ("provision_device", "postgres", "template1"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connect(postgres, "provision_account", foreign)
+
+
+async def test_every_topic_exists_with_its_settings(kafka: EmbeddedKafka) -> None:
+    for _ in range(2):
+        await provide_topics(kafka.bootstrap_servers)
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    await admin.start()
+    partitions = {t["topic"]: len(t["partitions"]) for t in await admin.describe_topics()}
+    (described,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, TELEMETRY.name)])
+    await admin.close()
+    assert {topic.name: topic.partitions for topic in ALL_TOPICS}.items() <= partitions.items()
+    settings = {entry[0]: entry[1] for entry in described.resources[0][4]}
+    assert TELEMETRY.kafka_config.items() <= settings.items()
+
+
+async def test_a_changed_setting_of_a_topic_is_set_right(kafka: EmbeddedKafka) -> None:
+    await provide_topics(kafka.bootstrap_servers)
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    await admin.start()
+    telemetry = ConfigResource(ConfigResourceType.TOPIC, TELEMETRY.name, {"retention.ms": "1"})
+    await admin.alter_configs([telemetry])
+    await provide_topics(kafka.bootstrap_servers)
+    (described,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, TELEMETRY.name)])
+    await admin.close()
+    settings = {entry[0]: entry[1] for entry in described.resources[0][4]}
+    assert settings["retention.ms"] == TELEMETRY.kafka_config["retention.ms"]
