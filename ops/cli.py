@@ -85,9 +85,7 @@ def mail(
 
 @app.command()
 def documents(
-    check: Annotated[
-        bool, typer.Option("--check", help="Only say what is stale; exit code 1 if anything is.")
-    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only say what is stale, by exit code 1.")] = False,  # noqa: FBT002
 ) -> None:
     """Write the published contract anew from the code: JSON Schemas and AsyncAPI, in docs/."""
     if not check:
