@@ -7,7 +7,8 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Depends
 
-from shared.errors import Problem, describe
+from shared.errors import describe
+from shared.http import Problem
 from shared.messaging import dead_letters
 from shared.messaging.consumer import Consumer
 from shared.messaging.dead_letters import DeadLetterView
@@ -28,6 +29,9 @@ def internal_api(consumers: Sequence[Consumer]) -> APIRouter:
             raise GONE
         return letter
 
+    def consumer_of(letter: DeadLetterView) -> Consumer:
+        return next(c for c in consumers if c.subscription.topic.covers(letter.topic))
+
     @router.get("/dead-letters")
     async def list_dead_letters() -> list[DeadLetterView]:
         async with engine.connect() as connection:
@@ -40,16 +44,14 @@ def internal_api(consumers: Sequence[Consumer]) -> APIRouter:
     @router.post("/dead-letters/{letter_id}/redrive")
     async def redrive(letter_id: int) -> dict[str, int]:
         letter = await parked(letter_id)
-        consumer = next(c for c in consumers if c.subscription.topic.covers(letter.topic))
         try:
-            return {"handled": await consumer.redrive(letter)}
+            return {"handled": await consumer_of(letter).redrive(letter)}
         except Exception as error:  # noqa: BLE001 - told to who asked, without values
             raise Problem(HTTPStatus.CONFLICT, "still-fails", describe(error)) from None
 
     @router.delete("/dead-letters/{letter_id}", status_code=HTTPStatus.NO_CONTENT)
     async def discard(letter_id: int) -> None:
-        await parked(letter_id)
-        async with engine.begin() as connection:
-            await dead_letters.remove(connection, [letter_id])
+        letter = await parked(letter_id)
+        await consumer_of(letter).discard(letter)
 
     return router

@@ -186,10 +186,11 @@ def kept_out_of_statistics(metadata: Iterable[MetaData]) -> set[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Hold:
-    """Rows of a category that may not be erased yet: on what ground, and until when at the latest."""
+    """Rows of a category that may not be erased yet: on what ground, until when at the latest, and how many."""
 
     ground: str
     until: Any
+    count: int
 
 
 Held = Mapping[UUID, Mapping[Category, Hold]]
@@ -249,5 +250,5 @@ class Erasure:
 
 def _item(category: Category, count: int, hold: Hold | None) -> Item:
     if hold:
-        return Item(category=category, outcome=Outcome.KEPT, count=count, ground=hold.ground, until=hold.until)
+        return Item(category=category, outcome=Outcome.KEPT, count=hold.count, ground=hold.ground, until=hold.until)
     return Item(category=category, outcome=Outcome.ERASED if count else Outcome.NOTHING_HELD, count=count)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, true
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import InstrumentedAttribute
 
+from shared.background import again_and_again
 from shared.clock import Clock
 from shared.contracts.topics import LONGEST_RETENTION
-from shared.errors import describe
 from shared.tables import ClosedAccount, DeadLetter, Inbox
-
-log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 60.0
 NAMELESS_KEPT = timedelta(days=7)
@@ -57,9 +52,4 @@ async def sweep(engine: AsyncEngine, kept: Sequence[Keep], now: datetime) -> Non
 
 async def sweep_for_ever(engine: AsyncEngine, kept: Sequence[Keep], clock: Clock) -> None:
     """Delete what is over, again and again, until cancelled."""
-    while True:
-        try:
-            await sweep(engine, kept, clock())
-        except (OSError, SQLAlchemyError) as error:
-            log.warning("retention waits", extra={"error": describe(error)})
-        await asyncio.sleep(SWEEP_SECONDS)
+    await again_and_again("retention", lambda: sweep(engine, kept, clock()), SWEEP_SECONDS)

@@ -15,7 +15,7 @@ import jwt
 from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from shared.errors import Problem
+from shared.http import Problem
 
 ALGORITHM = "EdDSA"
 AUDIENCE = "adieu"

@@ -22,7 +22,8 @@ from shared.bus import CommandBus, Handlers
 from shared.clock import Clock, system_clock
 from shared.contracts.topics import ALL_TOPICS
 from shared.database import engine_for, missing_migrations
-from shared.errors import NotNow, answer_problems, describe, is_transient
+from shared.errors import NotNow, describe, is_transient
+from shared.http import answer_problems
 from shared.logging import log_as_json
 from shared.messaging.consumer import Consumer, Subscription, subscribe
 from shared.messaging.purge import Purge

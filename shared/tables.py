@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, DateTime, Identity, Index, Integer, LargeBinary, Text, Uuid, func
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
 from shared.personal_data import Category, OfAccount, OfNobody, opaque, passing, personal, rows
@@ -15,16 +15,21 @@ from shared.personal_data import Category, OfAccount, OfNobody, opaque, passing,
 BROKER = "names a place in the broker"
 
 
+COLUMN_TYPES = {
+    datetime: DateTime(timezone=True),
+    dict[str, Any]: JSONB,
+    list[str]: ARRAY(Text),
+    bytes: LargeBinary,
+    str: Text,
+    UUID: Uuid,
+}
+"""How the types of annotations are stored, in every service."""
+
+
 class SharedBase(DeclarativeBase):
     """The metadata of what every service has in its database besides its own."""
 
-    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own protocol
-        datetime: DateTime(timezone=True),
-        dict[str, Any]: JSONB,
-        bytes: LargeBinary,
-        str: Text,
-        UUID: Uuid,
-    }
+    type_annotation_map = COLUMN_TYPES
 
 
 class Outbox(SharedBase):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -36,6 +37,8 @@ class Options:
 async def play(installation: Installation, console: Console, options: Options) -> int:
     """Play, show, and return the exit code."""
     installation.environ = {k: v for k, v in installation.environ.items() if k not in NOT_FOR_THE_DEMO}
+    # What a client tries again is no news; what it gives up is raised.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     stage = Stage(Console(quiet=True) if options.as_json else console)
     started = monotonic()
     stage.console.print("Adieu starts; the first time takes longer.", style="dim")
@@ -50,7 +53,7 @@ async def play(installation: Installation, console: Console, options: Options) -
         if options.as_json:
             show_json(demo.facts())
         if options.keep:
-            await _stay(system, stage)
+            await _stay(system, stage, restart=options.plant)
     return 1 if stage.failures else 0
 
 
@@ -65,8 +68,9 @@ async def _kept(system: System, stage: Stage) -> AsyncIterator[None]:
             await keeper
 
 
-async def _stay(system: System, stage: Stage) -> None:
-    await system.supervisor.wait_until_ready()
+async def _stay(system: System, stage: Stage, *, restart: bool) -> None:
+    if restart:
+        await system.supervisor.start()
     stage.console.print()
     show_addresses(stage.console, system)
     stage.console.print("It keeps running. Ctrl-C stops everything.")

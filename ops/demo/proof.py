@@ -147,7 +147,8 @@ class Proof:
             end = next((until for what, until in ends.items() if DECLARED[raw.what] in what), "")
             if raw.occurrences and not end:
                 self.stage.fail(f"the certificate does not say that the {raw.what} may keep something")
-            rows.append((raw.what, f"{raw.occurrences:,}", f"{raw.files:,}", end[:16].replace("T", " ")))
+            counts = (f"{raw.occurrences:,}", f"{raw.files:,}") if raw.files else ("not here", "")
+            rows.append((raw.what, *counts, end[:16].replace("T", " ")))
         self.stage.table("where", "marks", "files written", "until (UTC)", rows=rows, numbers=(1, 2))
 
     async def compare(self) -> None:

@@ -251,7 +251,7 @@ class Story:
         self.stage.scene("4  The cascade")
         shown: set[str] = set()
         with self.stage.waiting("the order") as waiting:
-            while self.cancellation.order.get("state") != "completed":
+            while not self.cancellation.order.get("certificate"):
                 order = await until("the order", self._order)
                 awaited = ", ".join(order["waits_for"]) or "nobody"
                 waiting.update(f"awaited: {awaited}")

@@ -10,8 +10,9 @@ from uuid import UUID, uuid4
 
 import langcodes
 import pycountry
-from fastapi import APIRouter, Body, Depends, Request, Response
-from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StringConstraints
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Body as FromBody
+from pydantic import AfterValidator, EmailStr, Field, StringConstraints
 
 from services.account import repository
 from services.account.commands import (
@@ -35,7 +36,7 @@ from services.account.settings import Settings
 from shared.commands import Command, Refusal
 from shared.contracts.account import DeclineReason, Origin
 from shared.contracts.base import Text
-from shared.errors import Problem
+from shared.http import Body, Problem
 from shared.security import (
     ACCESS_TOKEN_LIFE,
     Person,
@@ -84,13 +85,7 @@ Language = Annotated[str, StringConstraints(max_length=35), AfterValidator(_lang
 Password = Annotated[Text, StringConstraints(min_length=MIN_LENGTH, max_length=MAX_LENGTH)]
 
 
-class In(BaseModel):
-    """A body that comes in: what it does not name is refused."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class Registration(In):
+class Registration(Body):
     """What is needed to open an account."""
 
     email: EmailStr
@@ -100,32 +95,32 @@ class Registration(In):
     policy_version: Annotated[Text, StringConstraints(min_length=1, max_length=40)]
 
 
-class Code(In):
+class Code(Body):
     """The code that was mailed."""
 
     code: str = Field(max_length=20)
 
 
-class LogIn(In):
+class LogIn(Body):
     """Address and password."""
 
     email: EmailStr
     password: str = Field(max_length=MAX_LENGTH)
 
 
-class Refresh(In):
+class Refresh(Body):
     """A refresh token."""
 
     refresh_token: str = Field(max_length=100)
 
 
-class Profile(In):
+class Profile(Body):
     """What a person can change."""
 
     nickname: Annotated[Text, StringConstraints(min_length=1, max_length=60)] | None
 
 
-class Token(In):
+class Token(Body):
     """The token that starting a cancellation gave."""
 
     token: str = Field(max_length=100)
@@ -271,7 +266,7 @@ async def change_account(body: Profile, person: Asking, service: Running) -> dic
 async def set_avatar(
     person: Asking,
     service: Running,
-    picture: Annotated[bytes, Body(media_type="image/*")] = b"",
+    picture: Annotated[bytes, FromBody(media_type="image/*")] = b"",
 ) -> None:
     """Set the avatar: PNG, JPEG or WebP of at most 1 MiB."""
     if len(picture) > MAX_AVATAR_BYTES:

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-
 from services.account import repository
 from services.account.commands import CancelAccount, DropHeldPayments, SettleInstallment
 from services.account.domain import PARKED_PAYMENT_LAPSES
+from shared.background import again_and_again
 from shared.commands import Command
 from shared.contracts.account import Origin
-from shared.errors import describe, is_transient
 from shared.service import Service
-
-log = logging.getLogger(__name__)
 
 DUE_SECONDS = 1.0
 
 
 async def carry_out_what_is_due(service: Service) -> None:
     """Look for what is due, again and again; two replicas that find the same do it once."""
-    while True:
-        try:
-            commands = await due(service)
-            if commands:
-                await service.bus.execute(*commands)
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            log.warning("due work waits", extra={"error": describe(error)})
-        await asyncio.sleep(DUE_SECONDS)
+
+    async def look() -> None:
+        if commands := await due(service):
+            await service.bus.execute(*commands)
+
+    await again_and_again("what is due", look, DUE_SECONDS)
 
 
 async def due(service: Service) -> list[Command]:

@@ -296,10 +296,11 @@ def _held(work: Work, state: State) -> dict[Category, Hold]:
     held = {}
     if state.installments:
         until = max(state.installments.values())
-        held[Category.INSTALLMENTS] = Hold(DeclineReason.UNPAID_INSTALLMENTS, until)
+        held[Category.INSTALLMENTS] = Hold(DeclineReason.UNPAID_INSTALLMENTS, until, len(state.installments))
     if state.parked_payments:
         until = work.now + PARKED_PAYMENT_LAPSES
-        held[Category.UNHANDLED_MESSAGES] = Hold(DeclineReason.PAYMENT_MESSAGE_UNREADABLE, until)
+        reason, count = DeclineReason.PAYMENT_MESSAGE_UNREADABLE, state.parked_payments
+        held[Category.UNHANDLED_MESSAGES] = Hold(reason, until, count)
     return held
 
 

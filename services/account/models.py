@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, DateTime, Index, Integer, LargeBinary, Text, Uuid
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import Boolean, Index, Integer
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
 from shared.contracts.receipts import Phase
 from shared.owner import DataOwner
 from shared.personal_data import Category, OfAccount, OfNobody, opaque, personal, rows
+from shared.tables import COLUMN_TYPES
 
 RANDOM = "random id"
 
@@ -20,13 +19,7 @@ RANDOM = "random id"
 class Base(DeclarativeBase):
     """The metadata of account's own tables."""
 
-    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own protocol
-        datetime: DateTime(timezone=True),
-        dict[str, Any]: JSONB,
-        bytes: LargeBinary,
-        str: Text,
-        UUID: Uuid,
-    }
+    type_annotation_map = COLUMN_TYPES
 
 
 class Registration(Base):

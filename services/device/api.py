@@ -7,14 +7,14 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from services.device import repository
 from services.device.commands import BindDevice, UnbindDevice
 from services.device.domain import Bound
 from shared.commands import Command, Refusal
 from shared.contracts.base import Text
-from shared.errors import Problem
+from shared.http import Body, Problem
 from shared.security import Person, digest, internal_door, token_bearer
 from shared.service import Running, Service
 
@@ -23,20 +23,14 @@ router = APIRouter()
 Name = Annotated[Text, StringConstraints(min_length=1, max_length=64)]
 
 
-class In(BaseModel):
-    """A body that comes in: what it does not name is refused."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class NewDevice(In):
+class NewDevice(Body):
     """What stands on the device, and in its box."""
 
     serial: Name
     pairing_code: Name
 
 
-class Product(In):
+class Product(Body):
     """A device that was made."""
 
     serial: Name
@@ -44,7 +38,7 @@ class Product(In):
     pairing_code: Name
 
 
-class Products(In):
+class Products(Body):
     """Devices that were made."""
 
     products: list[Product] = Field(min_length=1, max_length=1000)

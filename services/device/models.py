@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, Index, Text, Uuid
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import Index
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
 from shared.contracts.receipts import Phase
 from shared.owner import DataOwner
 from shared.personal_data import Category, OfAccount, OfNobody, opaque, personal, rows
+from shared.tables import COLUMN_TYPES
 
 RANDOM = "random id"
 
@@ -20,12 +20,7 @@ RANDOM = "random id"
 class Base(DeclarativeBase):
     """The metadata of device's own tables."""
 
-    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own protocol
-        datetime: DateTime(timezone=True),
-        dict[str, Any]: JSONB,
-        str: Text,
-        UUID: Uuid,
-    }
+    type_annotation_map = COLUMN_TYPES
 
 
 class Product(Base):

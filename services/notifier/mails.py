@@ -1,7 +1,7 @@
 """A message as a mail: its words from a template, its bytes put together by hand.
 
-The standard library's way takes about a millisecond a mail, this less than a tenth. Nothing that a person wrote
-goes into a header: the subject is a template's first line, and the address was checked to be sendable.
+The standard library's way takes about a millisecond a mail, this less than a tenth. Nothing that a person
+wrote goes into a header: the subject is a template's first line, and the address was checked to be sendable.
 """
 
 from __future__ import annotations

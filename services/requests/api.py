@@ -9,7 +9,7 @@ from fastapi import APIRouter
 
 from services.requests import repository
 from services.requests.rollcall import Due, Order
-from shared.errors import Problem
+from shared.http import Problem
 from shared.service import Running
 
 router = APIRouter(prefix="/v1")

@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, DateTime, ForeignKey, Index, Integer, Text, Uuid, text
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy import Boolean, ForeignKey, Index, Integer, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
 from shared.contracts.receipts import Phase
 from shared.owner import DataOwner
 from shared.personal_data import Category, OfAccount, OfNobody, opaque, personal, rows
+from shared.tables import COLUMN_TYPES
 
 RANDOM = "random id"
 PROOF = OfNobody("random ids, categories, counts and times: the proof of an erasure, kept for its time")
@@ -21,13 +22,7 @@ PROOF = OfNobody("random ids, categories, counts and times: the proof of an eras
 class Base(DeclarativeBase):
     """The metadata of requests' own tables."""
 
-    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own protocol
-        datetime: DateTime(timezone=True),
-        dict[str, Any]: JSONB,
-        list[str]: ARRAY(Text),
-        str: Text,
-        UUID: Uuid,
-    }
+    type_annotation_map = COLUMN_TYPES
 
 
 class Feedback(Base):

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from datetime import timedelta
 
 from services.requests import repository
 from services.requests.commands import Remind
 from services.requests.settings import Settings
-from shared.errors import describe, is_transient
+from shared.background import again_and_again
 from shared.service import Service, Task
-
-log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 
@@ -22,14 +18,7 @@ def reminder(settings: Settings) -> Task:
     patience = timedelta(seconds=settings.remind_seconds)
 
     async def remind_for_ever(service: Service) -> None:
-        while True:
-            try:
-                await remind_once(service, patience)
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                log.warning("reminders wait", extra={"error": describe(error)})
-            await asyncio.sleep(LOOK_SECONDS)
+        await again_and_again("reminder", lambda: remind_once(service, patience), LOOK_SECONDS)
 
     return remind_for_ever
 

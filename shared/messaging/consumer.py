@@ -22,6 +22,7 @@ from sqlalchemy import ARRAY, String, Uuid, bindparam, text
 from shared.bus import CommandBus, Work
 from shared.commands import Command, Lock
 from shared.contracts.base import Event
+from shared.contracts.receipts import Item, Outcome
 from shared.contracts.topics import Topic
 from shared.database import rows_of
 from shared.errors import describe, is_transient
@@ -30,6 +31,8 @@ from shared.messaging.dead_letters import Parked
 from shared.messaging.positions import Record
 from shared.messaging.reading import Message, Reader
 from shared.messaging.topic_ids import TopicIds
+from shared.owner import DataOwner, closed_among
+from shared.personal_data import Category
 
 log = logging.getLogger(__name__)
 
@@ -165,12 +168,13 @@ class Consumer:
     async def _sorted_out(self, work: Work, messages: list[Message]) -> tuple[list[Message], list[Parked]]:
         """Separate what is handled now from what is parked: the unreadable, and what follows a parked message."""
         behind = await self._behind(work, messages)
+        closed = await self._closed(work, messages)
         ready, letters = [], []
         for message in messages:
             place = (message.account_id, message.record.topic)
             if message.reason:
                 letters.append(message.parked(message.reason, message.error))
-                if message.account_id and not self.subscription.each_alone:
+                if message.account_id and message.account_id not in closed and not self.subscription.each_alone:
                     behind.add(place)
             elif place in behind and message.command and not message.command.overrides_parked:
                 letters.append(message.parked("waits-behind", ""))
@@ -184,6 +188,12 @@ class Consumer:
             return set()
         topics = sorted({m.record.topic for m in messages})
         return {*await dead_letters.standing_before(work.connection, accounts, topics)}
+
+    @staticmethod
+    async def _closed(work: Work, messages: Sequence[Message]) -> set[UUID]:
+        """Tell whose unreadable messages will be dropped, so that nothing waits behind them."""
+        named = sorted({m.account_id for m in messages if m.reason and m.account_id})
+        return await closed_among(work, named) if named else set()
 
     def _context(self, error: BaseException | None, **more: object) -> dict[str, object]:
         told = {"error": describe(error)} if error else {}
@@ -204,7 +214,23 @@ class Consumer:
                     raise ValueError(message.error)
             await dead_letters.remove(work.connection, [row.id for row in rows])
             await self.bus.carry_out(work, [m.command for m in messages if m.command])
+            await self._no_longer_held(work, letter, len(rows))
         return len(rows)
+
+    async def discard(self, letter: dead_letters.DeadLetterView) -> None:
+        """Forget a parked message, because somebody has decided so."""
+        async with self.bus.work() as work:
+            if letter.account_id:
+                await work.lock_all({letter.account_id: Lock.EXCLUSIVE})
+            gone = await dead_letters.remove(work.connection, [letter.id])
+            await self._no_longer_held(work, letter, gone)
+
+    @staticmethod
+    async def _no_longer_held(work: Work, letter: dead_letters.DeadLetterView, count: int) -> None:
+        """Tell the certificate, where the account is closed: these were kept as a hold."""
+        if letter.account_id and count:
+            item = Item(category=Category.UNHANDLED_MESSAGES, outcome=Outcome.ERASED, count=count)
+            await DataOwner.supplement(work, Command(account_id=letter.account_id), [item])
 
 
 def _record_of(row: Any) -> Record:  # noqa: ANN401 - a row

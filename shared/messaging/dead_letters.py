@@ -18,13 +18,14 @@ from sqlalchemy import (
     any_,
     bindparam,
     delete,
+    exists,
     select,
     text,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.database import rows_of
-from shared.tables import DeadLetter
+from shared.tables import ClosedAccount, DeadLetter
 
 _PARK = text(
     'INSERT INTO dead_letters (topic, partition, "offset", account_id, reason, error, body)'
@@ -40,10 +41,12 @@ _PARK = text(
     bindparam("account_id", type_=ARRAY(Uuid)),
     bindparam("body", type_=ARRAY(LargeBinary)),
 )
+# What is parked for a closed account is only held: behind it would wait nothing but the end of a hold.
 _BEHIND = (
     select(DeadLetter.account_id, DeadLetter.topic)
     .distinct()
     .where(
+        ~exists().where(ClosedAccount.account_id == DeadLetter.account_id),
         DeadLetter.account_id == any_(bindparam("accounts", type_=ARRAY(Uuid))),
         DeadLetter.topic == any_(bindparam("topics", type_=ARRAY(String))),
     )
@@ -130,6 +133,6 @@ async def in_line(connection: AsyncConnection, letter: DeadLetterView) -> list[A
     return list(result)
 
 
-async def remove(connection: AsyncConnection, ids: Sequence[int]) -> None:
-    """Take messages off the shelf: they were handled, or somebody has decided to discard them."""
-    await connection.execute(delete(DeadLetter).where(DeadLetter.id.in_(ids)))
+async def remove(connection: AsyncConnection, ids: Sequence[int]) -> int:
+    """Take messages off the shelf: they were handled, or somebody has decided to discard them; returns how many."""
+    return (await connection.execute(delete(DeadLetter).where(DeadLetter.id.in_(ids)))).rowcount

@@ -9,12 +9,11 @@ from contextlib import asynccontextmanager
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
-from sqlalchemy.exc import SQLAlchemyError
+from aiokafka.errors import OffsetOutOfRangeError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from shared.background import again_and_again
 from shared.database import sole_holder
-from shared.errors import NotNow, describe
 from shared.messaging.positions import Place, stored
 from shared.messaging.topic_ids import TopicIds
 
@@ -37,15 +36,13 @@ class Purge:
 
     async def run(self) -> None:
         """Purge until cancelled, one process of a service at a time."""
-        while True:
-            try:
-                async with sole_holder(self._engine, "purge") as connection, self._admin() as admin:
-                    while True:
-                        await self.once(connection, admin)
-                        await asyncio.sleep(PURGE_SECONDS)
-            except (KafkaError, NotNow, OSError, SQLAlchemyError) as error:
-                log.warning("purge starts anew", extra={"error": describe(error)})
-                await asyncio.sleep(1)
+        await again_and_again("purge", self._purge, PURGE_SECONDS)
+
+    async def _purge(self) -> None:
+        async with sole_holder(self._engine, "purge") as connection, self._admin() as admin:
+            while True:
+                await self.once(connection, admin)
+                await asyncio.sleep(PURGE_SECONDS)
 
     @asynccontextmanager
     async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:

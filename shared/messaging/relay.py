@@ -8,27 +8,23 @@ readers notice by the event's id.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 from sqlalchemy import ARRAY, BigInteger, any_, bindparam, delete, select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from shared.background import again_and_again
 from shared.database import sole_holder
-from shared.errors import describe
 from shared.tables import Outbox
-
-log = logging.getLogger(__name__)
 
 ROWS = 1000
 IDLE_SECONDS = 0.2
 """How often the outbox is looked at unasked: for rows that another process of this service has written."""
+RESTART_SECONDS = 0.5
 MAX_BATCH_BYTES = 1_050_000
 
 _UNSENT = select(Outbox).order_by(Outbox.id).limit(ROWS)
@@ -48,15 +44,13 @@ class Relay:
 
     async def run(self) -> None:
         """Relay until cancelled; every failure starts anew at the first row not acknowledged, with a new producer."""
-        while True:
-            try:
-                async with sole_holder(self._engine, "relay") as connection, self._producer() as producer:
-                    while True:
-                        await self._drain(connection, producer)
-                        await self._wait_for_more()
-            except (KafkaError, OSError, SQLAlchemyError) as error:
-                log.warning("relay starts anew", extra={"error": describe(error)})
-                await asyncio.sleep(0.5)
+        await again_and_again("relay", self._relay, RESTART_SECONDS)
+
+    async def _relay(self) -> None:
+        async with sole_holder(self._engine, "relay") as connection, self._producer() as producer:
+            while True:
+                await self._drain(connection, producer)
+                await self._wait_for_more()
 
     def _producer(self) -> AIOKafkaProducer:
         return AIOKafkaProducer(
