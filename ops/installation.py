@@ -134,6 +134,7 @@ class Installation:
         environment |= {
             "DATABASE_URL": self.database_urls[service],
             "KAFKA_BOOTSTRAP_SERVERS": self.addresses.kafka,
+            "REPLICA": "1",
             "HTTP_HOST": HOST,
             "HTTP_PORT": str(self.ports[service]),
             "INTERNAL_TOKEN": self.internal_token,

@@ -118,12 +118,13 @@ class Service:
         await self._until("broker and topics", self._broker_ready)
         broker = self._broker()
         try:
-            await broker.start()
-            self.waits_for = None
-            await self._announce_owner()
             async with asyncio.TaskGroup() as group:
+                # First of all the relay: to join the groups can take until they miss a predecessor that was killed.
                 for task in self._tasks():
                     group.create_task(task)
+                await broker.start()
+                self.waits_for = None
+                await self._announce_owner()
         finally:
             await broker.stop()
             await self.topic_ids.close()
@@ -139,7 +140,7 @@ class Service:
             logger=logging.getLogger("shared.broker"),
         )
         for consumer in self.consumers:
-            subscribe(broker, self.name, consumer, self.settings.batch_records)
+            subscribe(broker, self.name, consumer, self.settings)
         return broker
 
     def _tasks(self) -> list[Any]:

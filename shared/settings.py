@@ -24,6 +24,8 @@ class ServiceSettings(BaseSettings):
     internal_token: str = Field(min_length=32)
     access_token_public_key_file: Path
     log_level: str = "INFO"
+    replica: str | None = None
+    """A name that a restarted process has again and no other replica has: then its group does not miss it first."""
 
     batch_records: int = Field(default=500, ge=1, le=5000)
     """The most messages that one transaction takes: an advisory lock each has to fit the server's lock table."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from importlib import import_module
 from pathlib import Path
 
@@ -10,14 +10,19 @@ import asyncpg
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import HealthCheck, settings
 from sqlalchemy.engine import make_url
 
 from ops.engines import EmbeddedKafka, EmbeddedPostgres
 from shared.settings import ServiceSettings
 from tests.databases import Databases
-from tests.rooms import OpenRoom, Room
+from tests.rooms import OpenRoom, Room, SettingsFor
 
 FAST_BUT_NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+
+# A busy machine is slow, and that says nothing about the code.
+settings.register_profile("adieu", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("adieu")
 
 
 @pytest.fixture(scope="session")
@@ -59,9 +64,6 @@ def signing_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (directory / "public.pem").write_bytes(public)
     return directory
-
-
-SettingsFor = Callable[..., ServiceSettings]
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,9 @@ router = APIRouter(prefix="/v1")
 @router.get("/orders/{reference}")
 async def see_order(reference: str, service: Running) -> dict[str, Any]:
     """See how far an erasure is: who has answered what, who is awaited, and in the end the certificate."""
-    async with service.engine.connect() as connection:
+    # One snapshot for all reads: a completed order is never shown without its certificate.
+    snapshot = service.engine.execution_options(isolation_level="REPEATABLE READ")
+    async with snapshot.connect() as connection:
         found = await repository.find(connection, reference)
     if not found:
         raise Problem(

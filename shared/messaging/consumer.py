@@ -33,6 +33,7 @@ from shared.messaging.reading import Message, Reader
 from shared.messaging.topic_ids import TopicIds
 from shared.owner import DataOwner, closed_among
 from shared.personal_data import Category
+from shared.settings import ServiceSettings
 
 log = logging.getLogger(__name__)
 
@@ -261,7 +262,7 @@ async def _as_it_is(message: KafkaMessage) -> KafkaMessage:
     return message
 
 
-def subscribe(broker: KafkaBroker, service: str, consumer: Consumer, records: int) -> None:
+def subscribe(broker: KafkaBroker, service: str, consumer: Consumer, settings: ServiceSettings) -> None:
     """Connect a consumer to its topic: from the earliest message, acknowledged by hand after the commit."""
     topic = consumer.subscription.topic
     names = () if topic.is_pattern else (topic.name,)
@@ -270,7 +271,8 @@ def subscribe(broker: KafkaBroker, service: str, consumer: Consumer, records: in
         pattern=topic.regex if topic.is_pattern else None,
         group_id=f"{service}.{topic.name.replace('*', 'any')}",
         batch=True,
-        max_records=records,
+        group_instance_id=settings.replica and f"{service}-{settings.replica}",
+        max_records=settings.batch_records,
         batch_timeout_ms=POLL_MILLISECONDS,
         auto_offset_reset="earliest",
         session_timeout_ms=SESSION_MILLISECONDS,

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from time import monotonic
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
@@ -20,6 +21,8 @@ from shared.messaging.topic_ids import TopicIds
 log = logging.getLogger(__name__)
 
 PURGE_SECONDS = 1.0
+REPEAT_SECONDS = 10.0
+"""How often it is purged anew all the same: a broker that was killed brings back what it had already deleted."""
 
 
 class Purge:
@@ -33,6 +36,7 @@ class Purge:
         self._topics = sorted(topics)
         self._topic_ids = topic_ids
         self._purged: dict[Place, int] = {}
+        self._again_at = 0.0
 
     async def run(self) -> None:
         """Purge until cancelled, one process of a service at a time."""
@@ -56,6 +60,9 @@ class Purge:
     async def once(self, connection: AsyncConnection, admin: AIOKafkaAdminClient) -> None:
         """Purge what has been taken in since the last time; a recreated topic is left alone until it is read."""
         at = await stored(connection, self._topics)
+        if monotonic() > self._again_at:
+            self._purged.clear()
+            self._again_at = monotonic() + REPEAT_SECONDS
         due = {place: here for place, here in at.items() if self._purged.get(place) != here.next_offset}
         if not due:
             return
