@@ -11,10 +11,11 @@ from services.account.api import router
 from services.account.consumers import SUBSCRIPTIONS
 from services.account.due import carry_out_what_is_due
 from services.account.handlers import handlers
-from services.account.models import OWNER, Registration, Session, UsedToken
+from services.account.models import OWNER, Installment, Registration, Session, UsedToken
 from services.account.passwords import Passwords
 from services.account.settings import Settings
 from shared.clock import Clock, system_clock
+from shared.contracts.topics import LONGEST_RETENTION
 from shared.retention import Keep
 from shared.service import Parts, Service, serve
 
@@ -27,6 +28,7 @@ PARTS = Parts(
     retention=(
         Keep(Registration.expires_at, timedelta()),
         Keep(Session.expires_at, timedelta()),
+        Keep(Installment.settled_at, LONGEST_RETENTION + timedelta(days=1)),
         Keep(UsedToken.used_at, timedelta(hours=24)),
     ),
     tasks=(carry_out_what_is_due,),

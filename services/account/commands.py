@@ -99,6 +99,11 @@ class DropHeldPayments(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TellPossible(Command):
+    """Tell the person that a cancellation that was declined is possible now."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class StartCancellation(Command):
     """First tap: ask to cancel, and be told what will go."""
 

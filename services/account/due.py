@@ -1,9 +1,9 @@
-"""What account does because its time has come: scheduled cancellations, lapsed instalments."""
+"""What account does because its time has come: scheduled cancellations, holds that end, who may be told so."""
 
 from __future__ import annotations
 
 from services.account import repository
-from services.account.commands import CancelAccount, DropHeldPayments, SettleInstallment
+from services.account.commands import CancelAccount, DropHeldPayments, SettleInstallment, TellPossible
 from services.account.domain import PARKED_PAYMENT_LAPSES
 from shared.background import again_and_again
 from shared.commands import Command
@@ -29,9 +29,11 @@ async def due(service: Service) -> list[Command]:
     async with service.engine.connect() as connection:
         accounts = await repository.due_cancellations(connection, now)
         lapsed = await repository.lapsed_installments(connection, now)
+        declined = await repository.declined_without_reason(connection)
         unread = await repository.lapsed_payments(connection, now - PARKED_PAYMENT_LAPSES)
     return [
         *(CancelAccount(account_id=account_id, origin=Origin.APP) for account_id in accounts),
         *(SettleInstallment(account_id=account, installment_id=installment) for account, installment in lapsed),
+        *(TellPossible(account_id=account_id) for account_id in declined),
         *(DropHeldPayments(account_id=account_id) for account_id in unread),
     ]

@@ -23,6 +23,7 @@ from services.account.commands import (
     SettleInstallment,
     SpendTry,
     StartCancellation,
+    TellPossible,
 )
 from services.account.domain import (
     PARKED_PAYMENT_LAPSES,
@@ -157,15 +158,24 @@ async def add_installments(work: Work, commands: Sequence[AddInstallment]) -> No
 @handlers.of(SettleInstallment)
 async def settle_installments(work: Work, commands: Sequence[SettleInstallment]) -> None:
     """End the holds; who was declined is told, and of a closed account the held rows are gone now."""
-    settled = await repository.settle_installments(work.connection, commands)
-    by_account: dict[UUID, Command] = {command.account_id: command for command in commands}
+    closed = await closed_among(work, [command.account_id for command in commands])
+    await repository.settle_installments(
+        work.connection, [command for command in commands if command.account_id not in closed], work.now
+    )
+    await tell_possible(work, commands)
+    held = {command.account_id: command for command in commands if command.account_id in closed}
+    erased = await repository.erase_settled(work.connection, [c for c in commands if c.account_id in closed])
+    for account_id, count in erased.items():
+        item = Item(category=Category.INSTALLMENTS, outcome=Outcome.ERASED, count=count)
+        await OWNER.supplement(work, held[account_id], [item])
+
+
+@handlers.of(TellPossible)
+async def tell_possible(work: Work, commands: Sequence[Command]) -> None:
+    """Tell who was declined that nothing postpones a cancellation any more, once."""
+    by_account = {command.account_id: command for command in commands}
     for account_id in await repository.no_longer_declined(work.connection, list(by_account)):
         work.announce(CancellationPossible(**work.stamp(by_account[account_id])))
-    accounts = sorted({account_id for account_id, _ in settled})
-    for account_id in await closed_among(work, accounts):
-        count = sum(1 for owner, _ in settled if owner == account_id)
-        item = Item(category=Category.INSTALLMENTS, outcome=Outcome.ERASED, count=count)
-        await OWNER.supplement(work, by_account[account_id], [item])
 
 
 @handlers.of(DropHeldPayments)
@@ -263,7 +273,9 @@ async def cancel_accounts(work: Work, commands: Sequence[CancelAccount]) -> list
             gone.append((states.pop(command.account_id), order))
             work.announce(_announcement(work, command, outcome, order))
     await _answer_later_confirmations(work, gone)
-    held = {order.account_id: _held(work, state) for state, order in gone}
+    held = {order.account_id: holds for state, order in gone if (holds := _held(work, state))}
+    if held:
+        await repository.forget_settled(work.connection, held)
     await OWNER.erase(work, [order for _, order in gone], held)
     await _withdraw_declined_schedules(work, commands, outcomes)
     await _announce_declined(work, commands, outcomes)

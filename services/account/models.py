@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Boolean, Index, Integer
+from sqlalchemy import Boolean, Index, Integer, text
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
 from shared.contracts.receipts import Phase
@@ -43,7 +43,10 @@ class Account(Base):
     """A person's account."""
 
     __tablename__ = "accounts"
-    __table_args__ = rows(OfAccount("id"))
+    __table_args__ = (
+        Index("accounts_declined", "id", postgresql_where=text("declined")),
+        rows(OfAccount("id")),
+    )
 
     id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
     email: Mapped[str] = personal(Category.EMAIL, unique=True)
@@ -78,14 +81,22 @@ class Session(Base):
 
 
 class Installment(Base):
-    """An instalment that is not paid: a hold, with its latest end."""
+    """An instalment: while it is open a hold, with its latest end.
+
+    A settled one is remembered for as long as a topic can repeat it: publishers need not agree on partitions, so
+    that it is paid may be heard before that it is owed.
+    """
 
     __tablename__ = "installments"
-    __table_args__ = (Index("installments_lapse", "lapses_at"), rows(OfAccount()))
+    __table_args__ = (
+        Index("installments_lapse", "lapses_at", postgresql_where=text("settled_at IS NULL")),
+        rows(OfAccount()),
+    )
 
     account_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
     installment_id: Mapped[UUID] = personal(Category.INSTALLMENTS, primary_key=True)
-    lapses_at: Mapped[datetime] = personal(Category.INSTALLMENTS)
+    lapses_at: Mapped[datetime | None] = personal(Category.INSTALLMENTS)
+    settled_at: Mapped[datetime | None] = personal(Category.INSTALLMENTS)
 
 
 class Cancellation(Base):

@@ -13,9 +13,11 @@ from sqlalchemy import (
     Row,
     RowMapping,
     Uuid,
+    and_,
     any_,
     bindparam,
     delete,
+    exists,
     func,
     insert,
     select,
@@ -34,7 +36,13 @@ from shared.tables import ClosedAccount, DeadLetter
 ACCOUNTS: Any = bindparam("accounts", type_=ARRAY(Uuid))
 
 _ACCOUNTS = select(Account.id, Account.contact_version, Account.password_hash).where(Account.id == any_(ACCOUNTS))
-_INSTALLMENTS = select(Installment).where(Installment.account_id == any_(ACCOUNTS))
+_OPEN = Installment.settled_at.is_(None)
+_INSTALLMENTS = select(Installment).where(Installment.account_id == any_(ACCOUNTS), _OPEN)
+_SETTLE = upsert(Installment).on_conflict_do_update(
+    index_elements=[Installment.account_id, Installment.installment_id],
+    set_={"settled_at": upsert(Installment).excluded.settled_at},
+    where=_OPEN,
+)
 _CANCELLATIONS = (
     select(Cancellation).where(Cancellation.account_id == any_(ACCOUNTS)).order_by(Cancellation.started_at)
 )
@@ -42,6 +50,12 @@ _PARKED_PAYMENTS = (
     select(DeadLetter.account_id, func.count())
     .where(DeadLetter.account_id == any_(ACCOUNTS), DeadLetter.topic == INSTALLMENTS.name)
     .group_by(DeadLetter.account_id)
+)
+
+_FREE = and_(
+    Account.declined,
+    ~exists().where(Installment.account_id == Account.id, _OPEN),
+    ~exists().where(DeadLetter.account_id == Account.id, DeadLetter.topic == INSTALLMENTS.name),
 )
 
 
@@ -220,33 +234,40 @@ async def add_installments(connection: AsyncConnection, commands: Sequence[AddIn
 
 
 async def settle_installments(
-    connection: AsyncConnection, commands: Sequence[SettleInstallment]
-) -> list[tuple[UUID, UUID]]:
-    """Forget instalments; returns those (account, instalment) that were open."""
+    connection: AsyncConnection, commands: Sequence[SettleInstallment], now: datetime
+) -> None:
+    """Remember that instalments are settled, also those that were never heard to be owed."""
+    rows = [{"account_id": c.account_id, "installment_id": c.installment_id, "settled_at": now} for c in commands]
+    if rows:
+        await connection.execute(_SETTLE, rows)
+
+
+async def erase_settled(connection: AsyncConnection, commands: Sequence[SettleInstallment]) -> dict[UUID, int]:
+    """Erase instalments that closed accounts held, now settled; returns how many of each account."""
     pairs = [(c.account_id, c.installment_id) for c in commands]
-    settled = (
-        delete(Installment)
-        .where(tuple_(Installment.account_id, Installment.installment_id).in_(pairs))
-        .returning(Installment.account_id, Installment.installment_id)
-    )
-    return [(row[0], row[1]) for row in await connection.execute(settled)]
+    mine = tuple_(Installment.account_id, Installment.installment_id).in_(pairs)
+    return Counter(await connection.scalars(delete(Installment).where(mine).returning(Installment.account_id)))
+
+
+async def forget_settled(connection: AsyncConnection, accounts: Collection[UUID]) -> None:
+    """Erase the settled instalments of accounts that close: what is held is only what is open."""
+    await connection.execute(delete(Installment).where(Installment.account_id.in_(accounts), ~_OPEN))
 
 
 async def no_longer_declined(connection: AsyncConnection, accounts: Collection[UUID]) -> list[UUID]:
-    """Take back the mark of a declined cancellation where nothing is owed any more; returns whose it was."""
-    owing = select(Installment.account_id).where(Installment.account_id == Account.id)
-    freed = (
-        update(Account)
-        .where(Account.id.in_(accounts), Account.declined, ~owing.exists())
-        .values(declined=False)
-        .returning(Account.id)
-    )
+    """Take back the mark of a declined cancellation where nothing postpones it; returns whose it was."""
+    freed = update(Account).where(Account.id.in_(accounts), _FREE).values(declined=False).returning(Account.id)
     return list(await connection.scalars(freed))
+
+
+async def declined_without_reason(connection: AsyncConnection) -> list[UUID]:
+    """List accounts that were declined and could be cancelled now: a reason can end by the clock, or by hand."""
+    return list(await connection.scalars(select(Account.id).where(_FREE).limit(500)))
 
 
 async def lapsed_installments(connection: AsyncConnection, now: datetime) -> list[tuple[UUID, UUID]]:
     """List instalments (account, instalment) whose latest end has come."""
-    query = select(Installment.account_id, Installment.installment_id).where(Installment.lapses_at <= now)
+    query = select(Installment.account_id, Installment.installment_id).where(_OPEN, Installment.lapses_at <= now)
     return [(row[0], row[1]) for row in await connection.execute(query.limit(500))]
 
 

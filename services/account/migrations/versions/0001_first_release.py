@@ -41,6 +41,7 @@ def upgrade() -> None:
         sa.Column("contact_version", sa.Integer, nullable=False),
         sa.Column("declined", sa.Boolean, nullable=False),
     )
+    op.create_index("accounts_declined", "accounts", ["id"], postgresql_where=sa.text("declined"))
     op.create_table(
         "sessions",
         sa.Column("id", sa.Uuid, primary_key=True),
@@ -57,9 +58,11 @@ def upgrade() -> None:
         "installments",
         sa.Column("account_id", sa.Uuid, primary_key=True),
         sa.Column("installment_id", sa.Uuid, primary_key=True),
-        sa.Column("lapses_at", MOMENT, nullable=False),
+        sa.Column("lapses_at", MOMENT),
+        sa.Column("settled_at", MOMENT),
     )
-    op.create_index("installments_lapse", "installments", ["lapses_at"])
+    still_open = sa.text("settled_at IS NULL")
+    op.create_index("installments_lapse", "installments", ["lapses_at"], postgresql_where=still_open)
     op.create_table(
         "cancellations",
         sa.Column("reference", sa.Text, primary_key=True),
@@ -90,6 +93,7 @@ def upgrade() -> None:
             ("sessions", "logged_in_at"),
             ("installments", "installment_id"),
             ("installments", "lapses_at"),
+            ("installments", "settled_at"),
             ("cancellations", "started_at"),
             ("cancellations", "due_at"),
         ]
