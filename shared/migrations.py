@@ -55,6 +55,7 @@ def create_messaging_tables() -> None:
         sa.Column("order_id", sa.Uuid, nullable=False),
         sa.Column("closed_at", MOMENT, nullable=False),
         sa.Column("receipt", JSONB, nullable=False),
+        sa.Column("remark", sa.Text),
     )
     op.create_index("closed_accounts_closed_at", "closed_accounts", ["closed_at"])
     silence_statistics([("outbox", "body"), ("dead_letters", "body")])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from sqlalchemy import ARRAY, MetaData, Uuid, any_, bindparam, insert, select, update
@@ -19,7 +20,7 @@ from shared.contracts.topics import DATA_OWNERS
 from shared.personal_data import Erasure, Held
 from shared.tables import ClosedAccount, SharedBase
 
-_RECEIPTS = select(ClosedAccount.account_id, ClosedAccount.receipt).where(
+_RECEIPTS = select(ClosedAccount.account_id, ClosedAccount.receipt, ClosedAccount.remark).where(
     ClosedAccount.account_id == any_(bindparam("accounts", type_=ARRAY(Uuid)))
 )
 _SUPPLEMENT = (
@@ -28,6 +29,29 @@ _SUPPLEMENT = (
     .values(receipt=ClosedAccount.receipt.op("||")(bindparam("items", type_=JSONB)))
     .returning(ClosedAccount.order_id)
 )
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What an owner answers, and answers again when asked again."""
+
+    items: tuple[Item, ...]
+    remark: str | None
+
+
+async def _given(work: Work, accounts: Sequence[UUID]) -> dict[UUID, Receipt]:
+    rows = await work.connection.execute(_RECEIPTS, {"accounts": list(accounts)})
+    return {row.account_id: Receipt(tuple(map(Item.model_validate, row.receipt)), row.remark) for row in rows}
+
+
+def _mark(work: Work, order: EraseAccount, receipt: Receipt) -> dict[str, object]:
+    return {
+        "account_id": order.account_id,
+        "order_id": order.order_id,
+        "closed_at": work.now,
+        "receipt": [item.model_dump(mode="json") for item in receipt.items],
+        "remark": receipt.remark,
+    }
 
 
 class DataOwner:
@@ -75,27 +99,18 @@ class DataOwner:
         holds the accounts exclusively.
         """
         result = await work.connection.execute(_RECEIPTS, {"accounts": [order.account_id for order in orders]})
-        given = {row.account_id: tuple(map(Item.model_validate, row.receipt)) for row in result}
-        due = {order.account_id: order for order in orders if order.account_id not in given}
-        erased = await self.erasure.run(work.connection, due, held)
-        if erased:
-            await work.connection.execute(
-                insert(ClosedAccount),
-                [self._mark(work, due[account_id], items) for account_id, items in erased.items()],
-            )
-        for order in orders:
-            items = given.get(order.account_id) or erased[order.account_id]
-            work.announce(DataErased(**work.stamp(order), order_id=order.order_id, items=items, remark=remark))
-
-    @staticmethod
-    def _mark(work: Work, order: EraseAccount, items: Sequence[Item]) -> dict[str, object]:
-        receipt = [item.model_dump(mode="json") for item in items]
-        return {
-            "account_id": order.account_id,
-            "order_id": order.order_id,
-            "closed_at": work.now,
-            "receipt": receipt,
+        receipts = {
+            row.account_id: Receipt(tuple(map(Item.model_validate, row.receipt)), row.remark) for row in result
         }
+        due = {order.account_id: order for order in orders if order.account_id not in receipts}
+        for account_id, items in (await self.erasure.run(work.connection, due, held)).items():
+            receipts[account_id] = Receipt(items, remark)
+        if due:
+            marks = [_mark(work, order, receipts[account_id]) for account_id, order in due.items()]
+            await work.connection.execute(insert(ClosedAccount), marks)
+        for order in orders:
+            receipt = receipts[order.account_id]
+            work.announce(DataErased(**work.stamp(order), order_id=order.order_id, **vars(receipt)))
 
     @staticmethod
     async def supplement(work: Work, command: Command, items: Sequence[Item]) -> None:

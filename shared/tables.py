@@ -105,3 +105,4 @@ class ClosedAccount(SharedBase):
     order_id: Mapped[UUID] = opaque("random id")
     closed_at: Mapped[datetime] = opaque("time of the erasure")
     receipt: Mapped[list[dict[str, Any]]] = opaque("categories and counts", JSONB)
+    remark: Mapped[str | None] = opaque("slug")

@@ -83,6 +83,16 @@ def draft(command: QueueMessage) -> Draft:
     return Draft(command.account_id, command.kind, command.parameters, command.address, command.contact_version)
 
 
+def received_draft(command: SettleContact) -> Draft:
+    """Write down that the cancellation was received."""
+    return Draft(
+        account_id=command.account_id,
+        kind=Kind.CANCELLATION_RECEIVED,
+        parameters={"references": command.references},
+        contact_version=command.contact_version,
+    )
+
+
 def last_draft(command: SettleContact) -> Draft:
     """Write down the last message to a person."""
     return Draft(
@@ -120,6 +130,8 @@ class Step(Enum):
     """What follows from an attempt."""
 
     RETRY = auto()
+    REMEMBER = auto()
+    """It is told once, and the facts that ask for it may still come."""
     FORGET = auto()
     ERASE = auto()
     ERASE_UNTOLD = auto()
@@ -130,6 +142,8 @@ def decide_step(message: Queued, outcome: Outcome) -> Step:
     """Say what follows from an attempt at a message."""
     if outcome is Outcome.DEFERRED:
         return Step.RETRY
+    if message.kind is Kind.CANCELLATION_RECEIVED:
+        return Step.REMEMBER
     if not message.order_id:
         return Step.FORGET
     return Step.ERASE if outcome is Outcome.DELIVERED else Step.ERASE_UNTOLD

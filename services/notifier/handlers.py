@@ -15,6 +15,7 @@ from services.notifier.domain import (
     last_draft,
     newest_contacts,
     next_attempt,
+    received_draft,
 )
 from services.notifier.models import OWNER
 from shared.bus import Handlers, Work
@@ -38,11 +39,16 @@ async def queue_messages(work: Work, commands: Sequence[QueueMessage]) -> None:
 
 @handlers.of(SettleContact)
 async def settle_contacts(work: Work, commands: Sequence[SettleContact]) -> None:
-    """Queue the last message, once; where it went out long ago, only give the receipt again."""
+    """Queue the last message, once; where it went out long ago, only give the receipt again.
+
+    That the cancellation was received is told before, also where the settling is heard of first.
+    """
     closed = await closed_among(work, [command.account_id for command in commands])
     await _erase(work, [command for command in commands if command.account_id in closed])
-    due = [last_draft(command) for command in commands if command.account_id not in closed]
-    await repository.queue(work.connection, due, work.now)
+    due = [command for command in commands if command.account_id not in closed]
+    await repository.queue(
+        work.connection, [each for c in due for each in (received_draft(c), last_draft(c))], work.now
+    )
 
 
 @handlers.of(RecordDelivery)
@@ -55,6 +61,7 @@ async def record_deliveries(work: Work, commands: Sequence[RecordDelivery]) -> N
     later = [(message.id, next_attempt(message.attempts, work.now)) for message in steps[Step.RETRY]]
     await repository.defer(work.connection, later)
     await repository.remove(work.connection, [message.id for message in steps[Step.FORGET]])
+    await repository.remember_sent(work.connection, [message.id for message in steps[Step.REMEMBER]])
     await _erase(work, _orders(steps[Step.ERASE]))
     await _erase(work, _orders(steps[Step.ERASE_UNTOLD]), remark="undeliverable")
 

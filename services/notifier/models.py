@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Identity, Index, Integer, text
+from sqlalchemy import BigInteger, Boolean, Identity, Index, Integer, false, text
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
 from shared.contracts.receipts import Phase
@@ -36,12 +36,22 @@ class Contact(Base):
 
 
 class Message(Base):
-    """A message that has not gone out; an account's go in order of `id`."""
+    """A message to go out; an account's go in order of `id`.
+
+    Of what was sent only `cancellation-received` stays, until the person's erasure: the facts that ask for it come by
+    two topics, in any order, and it is told once, before the last message.
+    """
 
     __tablename__ = "messages"
     __table_args__ = (
         Index("messages_account", "account_id", "id"),
-        Index("messages_due", "next_attempt_at", "id"),
+        Index("messages_due", "next_attempt_at", "id", postgresql_where=text("NOT sent")),
+        Index(
+            "messages_received",
+            "account_id",
+            unique=True,
+            postgresql_where=text("kind = 'cancellation-received'"),
+        ),
         Index("messages_last", "account_id", unique=True, postgresql_where=text("order_id IS NOT NULL")),
         rows(OfAccount()),
     )
@@ -57,6 +67,7 @@ class Message(Base):
     queued_at: Mapped[datetime] = opaque("time of queueing")
     attempts: Mapped[int] = opaque("counts attempts", Integer, server_default=text("0"))
     next_attempt_at: Mapped[datetime] = opaque("time of the next attempt")
+    sent: Mapped[bool] = opaque("attempted for good", Boolean, server_default=false())
 
 
 OWNER = DataOwner("notifier", Phase.CONTACT, Base.metadata)

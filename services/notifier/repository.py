@@ -23,6 +23,7 @@ from sqlalchemy import (
     func,
     select,
     text,
+    update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
@@ -46,7 +47,7 @@ _REMEMBER = text(
     bindparam("version", type_=ARRAY(Integer)),
     *(bindparam(name, type_=ARRAY(String)) for name in ("email", "language")),
 )
-# `WITH ORDINALITY` so that ids are drawn in the order of the list. A second last message is none.
+# `WITH ORDINALITY` so that ids are drawn in the order of the list. What is told once is not queued a second time.
 _QUEUE = text(
     "INSERT INTO messages (account_id, kind, parameters, email, language, contact_version, order_id,"
     " queued_at, next_attempt_at)"
@@ -55,7 +56,7 @@ _QUEUE = text(
     " FROM unnest(:account_id, :kind, :parameters, :email, :language, :contact_version, :order_id)"
     " WITH ORDINALITY"
     " AS new(account_id, kind, parameters, email, language, contact_version, order_id, nth) ORDER BY nth"
-    " ON CONFLICT (account_id) WHERE order_id IS NOT NULL DO NOTHING"
+    " ON CONFLICT DO NOTHING"
 ).bindparams(
     bindparam("now", type_=MOMENT),
     *(bindparam(name, type_=ARRAY(Uuid)) for name in ("account_id", "order_id")),
@@ -84,8 +85,9 @@ _QUEUED = select(
 _BY_ID = _QUEUED.where(Message.id == any_(IDS))
 _DUE = (
     _QUEUED.where(
+        ~Message.sent,
         Message.next_attempt_at <= bindparam("now", type_=MOMENT),
-        ~exists().where(_earlier.account_id == Message.account_id, _earlier.id < Message.id),
+        ~exists().where(_earlier.account_id == Message.account_id, _earlier.id < Message.id, ~_earlier.sent),
     )
     .order_by(Message.next_attempt_at, Message.id)
     .limit(bindparam("limit", type_=Integer))
@@ -95,6 +97,7 @@ _DEFER = text(
     " FROM unnest(:ids, :moment) AS later(id, moment) WHERE messages.id = later.id"
 ).bindparams(IDS, bindparam("moment", type_=ARRAY(MOMENT)))
 _REMOVE = delete(Message).where(Message.id == any_(IDS))
+_REMEMBER_SENT = update(Message).where(Message.id == any_(IDS)).values(sent=True)
 
 
 async def remember(connection: AsyncConnection, contacts: Sequence[RememberContact]) -> None:
@@ -149,3 +152,9 @@ async def remove(connection: AsyncConnection, ids: Sequence[int]) -> None:
     """Forget messages."""
     if ids:
         await connection.execute(_REMOVE, {"ids": list(ids)})
+
+
+async def remember_sent(connection: AsyncConnection, ids: Sequence[int]) -> None:
+    """Keep messages as sent, so that they are not queued again."""
+    if ids:
+        await connection.execute(_REMEMBER_SENT, {"ids": list(ids)})

@@ -35,9 +35,13 @@ def upgrade() -> None:
         sa.Column("queued_at", MOMENT, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False, server_default=sa.text("0")),
         sa.Column("next_attempt_at", MOMENT, nullable=False),
+        sa.Column("sent", sa.Boolean, nullable=False, server_default=sa.false()),
     )
     op.create_index("messages_account", "messages", ["account_id", "id"])
-    op.create_index("messages_due", "messages", ["next_attempt_at", "id"])
+    unsent = sa.text("NOT sent")
+    op.create_index("messages_due", "messages", ["next_attempt_at", "id"], postgresql_where=unsent)
+    received = sa.text("kind = 'cancellation-received'")
+    op.create_index("messages_received", "messages", ["account_id"], unique=True, postgresql_where=received)
     one_last = sa.text("order_id IS NOT NULL")
     op.create_index("messages_last", "messages", ["account_id"], unique=True, postgresql_where=one_last)
     silence_statistics(
