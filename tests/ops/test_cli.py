@@ -11,9 +11,9 @@ import pytest
 from ops.cli import main
 
 MAIL = """\
-Delivered-To: mara@example.org\r
+Delivered-To: mara@people.example\r
 From: Adieu <no-reply@adieu.example>\r
-To: mara@example.org\r
+To: mara@people.example\r
 Subject: Goodbye [for now]\r
 \r
 Your account is closed.\r
@@ -61,7 +61,7 @@ def test_mails_are_given_to_programs_as_json(adieu: Adieu, capsys: pytest.Captur
     (adieu.mailbox / "20261124T010203.000000Z-0a0a0a0a.eml").write_text(MAIL, newline="")
     adieu("mail", "--json")
     (mail,) = json.loads(capsys.readouterr().out)
-    assert mail["recipients"] == ["mara@example.org"]
+    assert mail["recipients"] == ["mara@people.example"]
 
 
 def test_what_the_user_can_mend_is_one_line_without_a_trace(adieu: Adieu) -> None:

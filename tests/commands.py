@@ -1,0 +1,85 @@
+"""Commands for tests, with what a test does not care about filled in."""
+
+from __future__ import annotations
+
+from services.account.commands import (
+    CancelAccount,
+    ConfirmRegistration,
+    ContinueCancellation,
+    OpenSession,
+    Register,
+    StartCancellation,
+)
+from services.device.commands import BindDevice
+from shared.commands import Command, EraseAccount
+from shared.contracts.account import Origin
+from shared.security import digest
+from tests.builders import NEXT_MONTH, SOON, Person, named
+
+CODE = "12345678"
+REFERENCE, TOKEN = "a reference of the person", digest("the token of the person")
+
+
+def registered(person: Person) -> list[Command]:
+    """Make an account: registered and confirmed."""
+    code_digest = digest(str(person.account_id), CODE)
+    return [
+        Register(
+            account_id=person.account_id,
+            email=person.email,
+            password_hash="a hash of a password",
+            region="DE-BE",
+            language="de",
+            policy_version="2026-05",
+            code=CODE,
+            code_digest=code_digest,
+            expires_at=SOON,
+        ),
+        ConfirmRegistration(account_id=person.account_id, code_digest=code_digest),
+    ]
+
+
+def logged_in(person: Person) -> OpenSession:
+    """Open a session."""
+    return OpenSession(
+        account_id=person.account_id,
+        session_id=named("session", person.name),
+        refresh_digest=digest("refresh", person.name),
+        expires_at=NEXT_MONTH,
+    )
+
+
+def cancellation_started(person: Person) -> StartCancellation:
+    """First tap."""
+    return StartCancellation(account_id=person.account_id, reference=REFERENCE, token_digest=TOKEN, expires_at=SOON)
+
+
+def cancellation_continued(person: Person) -> ContinueCancellation:
+    """Second tap."""
+    return ContinueCancellation(account_id=person.account_id, reference=REFERENCE, token_digest=TOKEN)
+
+
+def cancelled_in_app(person: Person) -> CancelAccount:
+    """Third tap."""
+    return CancelAccount(account_id=person.account_id, origin=Origin.APP, token_digest=TOKEN)
+
+
+def cancelled_by_request(person: Person) -> CancelAccount:
+    """Cancel as an accepted deletion request does."""
+    return CancelAccount(account_id=person.account_id, origin=Origin.REQUEST)
+
+
+def erased(person: Person) -> EraseAccount:
+    """Erase, as an owner does that is told of the cancellation."""
+    return EraseAccount(account_id=person.account_id, order_id=person.order_id)
+
+
+SERIAL = "AIR-0001"
+PAIRING = digest(SERIAL, "4711")
+KNOW_THE_PRODUCT = "INSERT INTO products VALUES (:serial, 'Purifier 2', :pairing)"
+KNOWN = {"serial": SERIAL, "pairing": PAIRING}
+
+
+def bound(person: Person) -> BindDevice:
+    """Add a device by its serial and code."""
+    return BindDevice(account_id=person.account_id, serial=SERIAL, pairing_digest=PAIRING)

@@ -1,0 +1,74 @@
+"""Personal topics on the real broker are emptied up to the stored position, and no other topic of that name is."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from shared.contracts.app import FeedbackSubmitted
+from shared.contracts.topics import FEEDBACK, Topic
+from shared.messaging import positions
+from shared.messaging.purge import Purge
+from tests.builders import ANNA, fact
+from tests.lines import Broker
+from tests.rooms import OpenRoom, Room
+
+OwnTopic = Callable[[Topic], Awaitable[Topic]]
+
+
+async def publish(broker: Broker, topic: Topic, number: int) -> None:
+    await broker.publish(topic, *(fact(FeedbackSubmitted, ANNA, text="Too loud") for _ in range(number)))
+    await broker.flushed()
+
+
+async def store_position_behind(room: Room, broker: Broker, topic: Topic, number: int) -> None:
+    """Store that the first so many messages have had their effect."""
+    records = [each for each in await broker.everything(topic) if each.offset < number]
+    async with room.engine.begin() as connection:
+        await positions.advance(connection, records, broker.topic_ids)
+
+
+async def purge(room: Room, broker: Broker, topic: Topic) -> None:
+    sweeper = Purge(room.engine, broker.servers, [topic.name], broker.topic_ids)
+    async with room.engine.begin() as connection:
+        await sweeper.once(connection, broker.admin)
+
+
+async def test_a_personal_topic_is_emptied_up_to_the_stored_position_and_no_further(
+    room: OpenRoom, broker: Broker, own_topic: OwnTopic
+) -> None:
+    requests, topic = await room("requests"), await own_topic(FEEDBACK)
+    await publish(broker, topic, 5)
+    await store_position_behind(requests, broker, topic, 3)
+
+    await purge(requests, broker, topic)
+
+    assert await broker.bounds(topic) == (3, 5)
+
+
+async def test_what_nobody_has_read_is_never_purged(room: OpenRoom, broker: Broker, own_topic: OwnTopic) -> None:
+    requests, topic = await room("requests"), await own_topic(FEEDBACK)
+    await publish(broker, topic, 2)
+
+    await purge(requests, broker, topic)
+
+    assert await broker.bounds(topic) == (0, 2)
+
+
+async def test_a_recreated_topic_is_not_purged_by_the_position_of_the_one_before(
+    room: OpenRoom, broker: Broker, own_topic: OwnTopic
+) -> None:
+    # Given a position in a topic that is gone since, and another topic of its name
+    requests, topic = await room("requests"), await own_topic(FEEDBACK)
+    await publish(broker, topic, 5)
+    await store_position_behind(requests, broker, topic, 3)
+    await broker.delete(topic)
+    await broker.create(topic)
+    await publish(broker, topic, 5)
+
+    await purge(requests, broker, topic)
+    assert await broker.bounds(topic) == (0, 5)
+
+    # When that one is read, it is purged by its own position
+    await store_position_behind(requests, broker, topic, 2)
+    await purge(requests, broker, topic)
+    assert await broker.bounds(topic) == (2, 5)

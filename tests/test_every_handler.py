@@ -1,0 +1,359 @@
+"""Every handler of every service: twice, late, reordered, and killed before each step. A new one needs a case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib import import_module
+from itertools import permutations
+
+import pytest
+from sqlalchemy import event as engine_event
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.account.commands import (
+    AddInstallment,
+    CancelAccount,
+    ChangeAvatar,
+    ChangeNickname,
+    ConfirmRegistration,
+    ContinueCancellation,
+    DropHeldPayments,
+    EndSession,
+    KeepAccount,
+    OpenSession,
+    RefreshSession,
+    Register,
+    ScheduleCancellation,
+    SettleInstallment,
+    SpendTry,
+    StartCancellation,
+    TellPossible,
+)
+from services.device.commands import BindDevice, ForgetSession, RecordReading, UnbindDevice
+from services.notifier.commands import Outcome as Delivery
+from services.notifier.commands import QueueMessage, RecordDelivery, RememberContact, SettleContact
+from services.requests.commands import AddFeedback, AdmitOwner, OpenOrder, ReleaseOwner, Remind, TakeReceipt
+from shared.commands import Command, EraseAccount
+from shared.contracts.account import (
+    AccountCancelled,
+    CancellationDeclined,
+    ContactChanged,
+    Decline,
+    DeclineReason,
+    Origin,
+    SessionEnded,
+)
+from shared.contracts.app import FeedbackSubmitted, ReadingReported
+from shared.contracts.base import Event
+from shared.contracts.billing import InstallmentOwed, InstallmentPaid
+from shared.contracts.receipts import DataErased, Item, Outcome, OwnerAnnounced, OwnerLeft, Phase
+from shared.contracts.requests import ErasureOrdered, ErasureSettled
+from shared.security import digest
+from tests.builders import ANNA, NEXT_MONTH, NOON, fact, named, record_of
+from tests.commands import (
+    KNOW_THE_PRODUCT,
+    KNOWN,
+    REFERENCE,
+    SERIAL,
+    TOKEN,
+    bound,
+    cancellation_continued,
+    cancellation_started,
+    cancelled_by_request,
+    cancelled_in_app,
+    erased,
+    logged_in,
+    registered,
+)
+from tests.rooms import SERVICES, OpenRoom, Room
+
+Arrival = Command | Event | str
+"""What comes in: a command by the HTTP door, a fact by its topic, or a statement that sets the scene."""
+
+WHO, BINDING, OWED = ANNA.account_id, named("binding"), named("owed")
+NOT_OF_THE_ACCOUNT = ("inbox", "positions")
+ABOUT_NO_PERSON = (AdmitOwner, ReleaseOwner)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One handler at work."""
+
+    service: str
+    handler: type[Command]
+    given: tuple[Arrival, ...]
+    when: Command | Event
+    counts_each: bool = False
+    """Deliberately has its effect every time: it counts tries, or repeats what is asked for."""
+    others: tuple[Event, ...] = ()
+    """Facts of other topics: whatever the order in which all of them come, the end is the same."""
+
+    def __str__(self) -> str:
+        return f"{self.service}: {self.handler.__name__}"
+
+
+PRODUCT = KNOW_THE_PRODUCT.replace(":serial", f"'{KNOWN['serial']}'").replace(":pairing", f"'{KNOWN['pairing']}'")
+BOUND = f"INSERT INTO bindings VALUES ('{BINDING}', '{WHO}', '{SERIAL}', '{NOON}')"
+UNREADABLE_PAYMENT = (
+    'INSERT INTO dead_letters (topic, partition, "offset", account_id, reason, error, body)'
+    f" VALUES ('billing.installments.v1', 0, 0, '{WHO}', 'unreadable', '', 'no instalment')"
+)
+REGISTER, CONFIRM = registered(ANNA)
+ACCOUNT = (REGISTER, CONFIRM)
+STARTED = (*ACCOUNT, cancellation_started(ANNA))
+CONTINUED = (*STARTED, cancellation_continued(ANNA))
+SCHEDULE = ScheduleCancellation(account_id=WHO, reference=REFERENCE, token_digest=TOKEN, due_at=NEXT_MONTH)
+SPEND = SpendTry(account_id=WHO, reference=REFERENCE, token_digest=TOKEN)
+OWES = fact(InstallmentOwed, ANNA, installment_id=OWED, lapses_at=NEXT_MONTH)
+PAYS = fact(InstallmentPaid, ANNA, installment_id=OWED)
+CANCELLED = fact(
+    AccountCancelled, ANNA, order_id=ANNA.order_id, origin=Origin.APP, references=("ref",), contact_version=1
+)
+ORDERED_AGAIN = fact(ErasureOrdered, ANNA, order_id=ANNA.order_id, owners=SERVICES, contact_version=1)
+SETTLED = fact(ErasureSettled, ANNA, order_id=ANNA.order_id, references=("ref",), contact_version=1)
+CONTACT = fact(ContactChanged, ANNA, version=1, email=ANNA.email, language="de")
+DECLINED = fact(CancellationDeclined, ANNA, declines=(Decline(reason=DeclineReason.UNPAID_INSTALLMENTS, count=1),))
+WRITTEN = fact(FeedbackSubmitted, ANNA, text="Too loud at night")
+MEASURED = fact(ReadingReported, ANNA, binding_id=BINDING, measured_at=NOON, values={"pm25": 3.5})
+LOGGED_OUT = fact(SessionEnded, ANNA, session_id=named("session", "anna"))
+
+
+def receipt_of(owner: str, categories: str) -> DataErased:
+    item = Item(category=categories, outcome=Outcome.ERASED, count=2)
+    return fact(DataErased, ANNA, source=owner, order_id=ANNA.order_id, items=(item,))
+
+
+BY_ACCOUNT, BY_DEVICE, BY_NOTIFIER = (
+    receipt_of("account", "email"),
+    receipt_of("device", "device-data"),
+    receipt_of("notifier", "contact"),
+)
+
+
+def about_an_owner(kind: type[OwnerAnnounced | OwnerLeft], **fields: object) -> Event:
+    values = {"id": named(kind), "source": "diary", "occurred_at": NOON, "correlation_id": named("wish")}
+    return kind.model_validate({**values, "owner": "diary", **fields})
+
+
+ANNOUNCED = about_an_owner(OwnerAnnounced, phase=Phase.DATA, categories=("diary",))
+LEFT = about_an_owner(OwnerLeft)
+
+CASES = (
+    Case("account", Register, (), REGISTER),
+    Case("account", ConfirmRegistration, (REGISTER,), CONFIRM),
+    Case("account", OpenSession, ACCOUNT, logged_in(ANNA)),
+    Case(
+        "account",
+        RefreshSession,
+        (*ACCOUNT, logged_in(ANNA)),
+        RefreshSession(account_id=WHO, refresh_digest=digest("refresh", "anna"), next_digest=digest("next")),
+    ),
+    Case(
+        "account",
+        EndSession,
+        (*ACCOUNT, logged_in(ANNA)),
+        EndSession(account_id=WHO, session_id=named("session", "anna")),
+    ),
+    Case("account", ChangeNickname, ACCOUNT, ChangeNickname(account_id=WHO, nickname="Anni")),
+    Case("account", ChangeAvatar, ACCOUNT, ChangeAvatar(account_id=WHO, avatar=b"a picture")),
+    Case("account", AddInstallment, ACCOUNT, OWES),
+    Case("account", SettleInstallment, (*ACCOUNT, OWES, cancellation_started(ANNA)), PAYS),
+    Case(
+        "account",
+        DropHeldPayments,
+        (*ACCOUNT, UNREADABLE_PAYMENT, cancelled_by_request(ANNA)),
+        DropHeldPayments(account_id=WHO),
+    ),
+    Case("account", TellPossible, (*ACCOUNT, "UPDATE accounts SET declined = true"), TellPossible(account_id=WHO)),
+    Case("account", StartCancellation, ACCOUNT, cancellation_started(ANNA)),
+    Case("account", ContinueCancellation, STARTED, cancellation_continued(ANNA)),
+    Case("account", SpendTry, CONTINUED, SPEND, counts_each=True),
+    Case("account", ScheduleCancellation, CONTINUED, SCHEDULE),
+    Case("account", KeepAccount, (*CONTINUED, SCHEDULE), KeepAccount(account_id=WHO, reference=REFERENCE)),
+    Case("account", CancelAccount, (*CONTINUED, logged_in(ANNA)), cancelled_in_app(ANNA)),
+    Case("account", EraseAccount, (*ACCOUNT, cancelled_by_request(ANNA)), ORDERED_AGAIN),
+    Case("device", BindDevice, (PRODUCT,), bound(ANNA)),
+    Case("device", UnbindDevice, (PRODUCT, BOUND, MEASURED), UnbindDevice(account_id=WHO, binding_id=BINDING)),
+    Case("device", RecordReading, (PRODUCT, BOUND), MEASURED),
+    Case("device", ForgetSession, (), LOGGED_OUT),
+    Case("device", EraseAccount, (PRODUCT, BOUND, MEASURED), CANCELLED),
+    Case("requests", OpenOrder, (WRITTEN,), CANCELLED, others=(BY_ACCOUNT, BY_DEVICE, BY_NOTIFIER)),
+    Case("requests", TakeReceipt, (), BY_DEVICE, others=(BY_ACCOUNT, CANCELLED)),
+    Case(
+        "requests",
+        Remind,
+        (CANCELLED,),
+        Remind(account_id=WHO, order_id=ANNA.order_id),
+        counts_each=True,
+    ),
+    Case("requests", AdmitOwner, (), ANNOUNCED),
+    Case("requests", ReleaseOwner, (ANNOUNCED,), LEFT),
+    Case("requests", AddFeedback, (), WRITTEN),
+    Case("requests", EraseAccount, (WRITTEN,), ORDERED_AGAIN),
+    Case("notifier", RememberContact, (), CONTACT, others=(DECLINED, SETTLED)),
+    Case("notifier", QueueMessage, (CONTACT,), DECLINED),
+    Case("notifier", SettleContact, (CONTACT,), SETTLED),
+    Case(
+        "notifier",
+        RecordDelivery,
+        (CONTACT, SETTLED),
+        RecordDelivery(account_id=WHO, message_id=1, outcome=Delivery.DELIVERED),
+    ),
+)
+
+every_case = pytest.mark.parametrize("case", CASES, ids=str)
+
+
+def test_every_handler_of_every_service_has_a_case() -> None:
+    registered_handlers = {
+        (service, command)
+        for service in SERVICES
+        for command in import_module(f"services.{service}.handlers").handlers
+    }
+
+    assert {(case.service, case.handler) for case in CASES} == registered_handlers
+
+
+async def arrive(room: Room, *arrivals: Arrival) -> None:
+    for each in arrivals:
+        match each:
+            case Command():
+                await room.does(each)
+            case Event():
+                await room.hears(each)
+            case str():
+                await room.run(each)
+
+
+async def with_scene_set(room: OpenRoom, case: Case) -> Room:
+    ready = await room(case.service)
+    await arrive(ready, *case.given)
+    return ready
+
+
+async def after(room: OpenRoom, case: Case) -> Room:
+    done = await with_scene_set(room, case)
+    await arrive(done, case.when)
+    return done
+
+
+async def close_account(room: Room) -> None:
+    """Have the account erased here, with the mark that bars latecomers."""
+    async with room.bus.work() as work:
+        await work.lock([erased(ANNA)])
+        await room.owner.erase(work, [erased(ANNA)])
+
+
+@every_case
+async def test_a_handler_does_what_it_is_for(room: OpenRoom, case: Case) -> None:
+    before = await (await with_scene_set(room, case)).state(*NOT_OF_THE_ACCOUNT)
+
+    assert await (await after(room, case)).state(*NOT_OF_THE_ACCOUNT) != before
+
+
+@every_case
+async def test_a_handler_that_runs_twice_has_its_effect_once(room: OpenRoom, case: Case) -> None:
+    once = await after(room, case)
+    plain = await once.state()
+
+    # A repeat by HTTP would need the same random secrets: where it finds itself, it may also fail.
+    with suppress(IntegrityError):
+        await arrive(once, case.when)
+
+    assert (await once.state() == plain) is not case.counts_each
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if isinstance(case.when, Event)], ids=str)
+async def test_a_fact_that_is_published_twice_has_its_effect_once(room: OpenRoom, case: Case) -> None:
+    assert isinstance(case.when, Event)
+    once = await after(room, case)
+    plain = await once.state("positions")
+
+    await once.reads(case.when.topic, record_of(case.when, offset=1_000_000))
+
+    assert await once.state("positions") == plain
+
+
+@every_case
+async def test_a_handler_that_runs_after_its_account_was_closed_leaves_nothing_of_it(
+    room: OpenRoom, case: Case
+) -> None:
+    late = await with_scene_set(room, case)
+    await close_account(late)
+    closed = await late.state(*NOT_OF_THE_ACCOUNT)
+
+    await arrive(late, case.when)
+
+    assert await late.held_of(WHO) == {}
+    if case.handler not in ABOUT_NO_PERSON and not case.handler.outlives_account:
+        assert await late.state(*NOT_OF_THE_ACCOUNT) == closed
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.others], ids=str)
+async def test_a_handler_comes_to_the_same_end_in_every_order_of_topics(room: OpenRoom, case: Case) -> None:
+    ends = []
+    for order in permutations((case.when, *case.others)):
+        shuffled = await with_scene_set(room, case)
+        await arrive(shuffled, *order)
+        ends.append(await in_any_order(shuffled))
+
+    assert ends == [ends[0]] * len(ends)
+
+
+async def in_any_order(room: Room) -> dict[str, object]:
+    """Show all tables; what was announced as a set, since it tells of what came when."""
+    found = await room.state("outbox")
+    return {**found, "announced": sorted(await room.types_announced())}
+
+
+class Killed(BaseException):
+    """The process is gone, as far as the transaction can tell."""
+
+
+@contextmanager
+def killed_before_step(engine: AsyncEngine, number: int) -> Iterator[None]:
+    """Kill whatever runs before its n-th statement; its commit counts as one."""
+    steps = iter(range(1, number + 1))
+
+    def step(*_: object) -> None:
+        if next(steps, None) == number:
+            raise Killed
+
+    names = ("before_cursor_execute", "commit")
+    for name in names:
+        engine_event.listen(engine.sync_engine, name, step)
+    try:
+        yield
+    finally:
+        for name in names:
+            engine_event.remove(engine.sync_engine, name, step)
+
+
+@every_case
+async def test_a_handler_that_is_killed_before_any_of_its_steps_leaves_no_trace_and_can_run_again(
+    room: OpenRoom, case: Case
+) -> None:
+    plain = await (await after(room, case)).state()
+    crashed = await with_scene_set(room, case)
+    before = await crashed.state()
+
+    steps = await kill_before_each_step(crashed, case.when, before)
+
+    assert steps >= 3  # at least a lock or an inbox, a change, and the commit
+    assert await crashed.state() == plain
+
+
+async def kill_before_each_step(room: Room, when: Arrival, before: object) -> int:
+    """Kill it before its first step, its second, and so on until it comes through; returns how many there were."""
+    for number in range(1, 100):
+        try:
+            with killed_before_step(room.engine, number):
+                await arrive(room, when)
+        except Killed:
+            assert await room.state() == before, f"step {number} left a trace"
+        else:
+            return number - 1
+    pytest.fail("it never comes through")
