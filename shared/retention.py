@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, true
+from sqlalchemy import ColumnElement, and_, delete, select, true
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -39,6 +39,7 @@ def kept_by_every_service(mark_retention: timedelta) -> Sequence[Keep]:
     return (
         Keep(Inbox.taken_at, LONGEST_RETENTION + timedelta(days=1)),
         Keep(DeadLetter.parked_at, NAMELESS_KEPT, DeadLetter.account_id.is_(None)),
+        Keep(DeadLetter.parked_at, mark_retention, DeadLetter.account_id.in_(select(ClosedAccount.account_id))),
         Keep(ClosedAccount.closed_at, mark_retention),
     )
 

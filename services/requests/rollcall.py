@@ -74,7 +74,9 @@ def answered(order: Order, receipt: Due, *, supplement: bool = False) -> Change:
         return order, ()
     if supplement and due.answered_at:
         return _with(order, replace(due, items=due.items + receipt.items)), (Step.SUPPLEMENTED,)
-    return _advanced(_with(order, replace(receipt, phase=due.phase)), receipt.answered_at)
+    order = _with(order, replace(receipt, phase=due.phase))
+    # An owner that nobody has asked, after the end: it is added to the certificate, and reopens nothing.
+    return (order, (Step.SUPPLEMENTED,)) if order.completed_at else _advanced(order, receipt.answered_at)
 
 
 def also_asked(order: Order, owners: Mapping[str, Phase]) -> Order:

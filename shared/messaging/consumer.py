@@ -213,9 +213,13 @@ class Consumer:
             for message in messages:
                 if message.reason:
                     raise ValueError(message.error)
+            commands = [message.command for message in messages if message.command]
+            if not letter.account_id:
+                await work.lock(commands)
             await dead_letters.remove(work.connection, [row.id for row in rows])
-            await self.bus.carry_out(work, [m.command for m in messages if m.command])
-            await self._no_longer_held(work, letter, len(rows))
+            await self.bus.carry_out(work, commands)
+            held = [message for message in messages if not message.outlives_account]
+            await self._no_longer_held(work, letter, len(held))
         return len(rows)
 
     async def discard(self, letter: dead_letters.DeadLetterView) -> None:

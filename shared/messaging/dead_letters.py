@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Boolean,
     Integer,
     LargeBinary,
     String,
@@ -30,9 +31,11 @@ from shared.tables import ClosedAccount, DeadLetter
 _PARK = text(
     'INSERT INTO dead_letters (topic, partition, "offset", account_id, reason, error, body)'
     ' SELECT topic, partition, "offset", account_id, reason, error, body'
-    " FROM unnest(:topic, :partition, :offset, :account_id, :reason, :error, :body) WITH ORDINALITY"
-    ' AS new(topic, partition, "offset", account_id, reason, error, body, nth)'
-    " WHERE NOT EXISTS (SELECT FROM closed_accounts WHERE closed_accounts.account_id = new.account_id)"
+    " FROM unnest(:topic, :partition, :offset, :account_id, :reason, :error, :body, :outlives_account)"
+    " WITH ORDINALITY"
+    ' AS new(topic, partition, "offset", account_id, reason, error, body, outlives_account, nth)'
+    " WHERE outlives_account OR NOT EXISTS"
+    " (SELECT FROM closed_accounts WHERE closed_accounts.account_id = new.account_id)"
     " ORDER BY nth"
 ).bindparams(
     *(bindparam(name, type_=ARRAY(String)) for name in ("topic", "reason", "error")),
@@ -40,6 +43,7 @@ _PARK = text(
     bindparam("offset", type_=ARRAY(BigInteger)),
     bindparam("account_id", type_=ARRAY(Uuid)),
     bindparam("body", type_=ARRAY(LargeBinary)),
+    bindparam("outlives_account", type_=ARRAY(Boolean)),
 )
 # What is parked for a closed account is only held: behind it would wait nothing but the end of a hold.
 _BEHIND = (
@@ -74,10 +78,12 @@ class Parked:
     reason: str
     error: str
     body: bytes
+    outlives_account: bool
+    """What it asks for is done for closed accounts too: the end of a hold, a receipt. It says nothing of a person."""
 
 
 async def park(connection: AsyncConnection, letters: Sequence[Parked]) -> None:
-    """Park messages, but for those of closed accounts, which are dropped: nothing of them may stay.
+    """Park messages, but drop what a closed account bars anyway: nothing of the person may stay.
 
     The caller holds the lock of every account they name.
     """

@@ -41,11 +41,17 @@ class Message:
         place = f"{record.topic}/{record.partition}/{record.offset}/".encode()
         return "unreadable", UUID(bytes=sha256(place + (record.value or b"")).digest()[:16])
 
+    @property
+    def outlives_account(self) -> bool:
+        """Whether what it asks for is done for a closed account too."""
+        return self.command is not None and self.command.outlives_account
+
     def parked(self, reason: str, error: str) -> Parked:
         """Describe this message for the shelf of dead letters."""
         record = self.record
         body = record.value or b""
-        return Parked(record.topic, record.partition, record.offset, self.account_id, reason, error, body)
+        place = (record.topic, record.partition, record.offset)
+        return Parked(*place, self.account_id, reason, error, body, self.outlives_account)
 
 
 def account_named_by(record: Record) -> UUID | None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from services.account import repository
 from services.account.commands import SettleInstallment
 from services.account.domain import PARKED_PAYMENT_LAPSES, Declined
 from services.account.due import due
@@ -117,6 +120,24 @@ async def test_payment_ends_the_hold_with_one_supplement(room: OpenRoom) -> None
     assert supplement.supplement
     assert supplement.order_id == first.order_id
     assert told(supplement) == {"installments": (Outcome.ERASED, 1, None, None)}
+
+
+async def test_a_payment_that_failed_to_be_handled_is_not_lost_with_the_account_but_ends_the_hold_when_redriven(
+    room: OpenRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = await account_of(room, ANNA)
+    await account.hears(owes(ANNA))
+    await account.does(cancelled_by_request(ANNA))
+    with monkeypatch.context() as bad_release:
+        bad_release.setattr(repository, "erase_settled", None)
+        await account.hears(pays(ANNA))
+    async with account.engine.connect() as connection:
+        (letter,) = await dead_letters.listing(connection)
+
+    await account.consumer(INSTALLMENTS).redrive(letter)
+
+    assert await account.held_of(ANNA.account_id) == {}
+    assert told((await receipts(account))[-1]) == {"installments": (Outcome.ERASED, 1, None, None)}
 
 
 async def test_the_latest_end_of_an_instalment_ends_the_hold_by_itself(room: OpenRoom) -> None:
