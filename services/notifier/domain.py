@@ -42,7 +42,7 @@ class Draft:
 
 @dataclass(frozen=True)
 class Queued:
-    """A message that has not gone out, with where it could go now."""
+    """A message as it stands in the queue, with where it could go now."""
 
     id: int
     account_id: UUID

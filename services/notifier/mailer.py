@@ -17,9 +17,10 @@ from services.notifier.channels import Smtp
 from services.notifier.commands import Address, Outcome, RecordDelivery
 from services.notifier.domain import Patience, Queued, decide_delivery
 from services.notifier.mails import Composer
+from shared.background import again_and_again
 from shared.bus import CommandBus
 from shared.database import sole_holder
-from shared.errors import describe, is_transient
+from shared.errors import describe
 
 log = logging.getLogger(__name__)
 
@@ -41,19 +42,16 @@ class Mailer:
 
     async def run(self) -> None:
         """Send until cancelled; begins anew when the database was away."""
-        while True:
-            try:
-                async with sole_holder(self._bus.engine, "mailer") as connection:
-                    while True:
-                        if not await self.round(connection):
-                            await asyncio.sleep(IDLE_SECONDS)
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                log.warning("mailer starts anew", extra={"error": describe(error)})
-                await asyncio.sleep(RESTART_SECONDS)
-            finally:
-                self._smtp.close()
+        await again_and_again("mailer", self._send_for_ever, RESTART_SECONDS)
+
+    async def _send_for_ever(self) -> None:
+        try:
+            async with sole_holder(self._bus.engine, "mailer") as connection:
+                while True:
+                    if not await self.round(connection):
+                        await asyncio.sleep(IDLE_SECONDS)
+        finally:
+            self._smtp.close()
 
     async def round(self, connection: AsyncConnection) -> int:
         """Attempt what is due, at most one message of an account; returns how many there were."""

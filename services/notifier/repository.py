@@ -107,7 +107,7 @@ async def remember(connection: AsyncConnection, contacts: Sequence[RememberConta
 
 
 async def queue(connection: AsyncConnection, drafts: Sequence[Draft], now: datetime) -> None:
-    """Queue messages in this order; an account has one last message at most."""
+    """Queue messages in this order; what is told once is not queued a second time."""
     names = ("account_id", "kind", "parameters", "email", "language", "contact_version", "order_id")
     await connection.execute(_QUEUE, rows_of(names, map(_values, drafts)) | {"now": now})
 
@@ -125,7 +125,7 @@ async def due(connection: AsyncConnection, now: datetime, limit: int) -> list[Qu
 
 
 async def queued(connection: AsyncConnection, ids: Sequence[int]) -> list[Queued]:
-    """Load those of the messages that are still queued."""
+    """Load those of the messages that are still there."""
     return [_queued(row) for row in await connection.execute(_BY_ID, {"ids": list(ids)})]
 
 

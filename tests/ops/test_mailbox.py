@@ -34,11 +34,11 @@ async def send(port: int, to: str, subject: str, text: str = "…") -> None:
 
 
 async def test_a_mail_is_read_as_it_was_written(mailbox: Mailbox, port: int) -> None:
-    await send(port, "mara@example.org", "Grüße zum Abschied", "Für dich: 再见\n")
+    await send(port, "mara@people.example", "Grüße zum Abschied", "Für dich: 再见\n")
     (mail,) = mailbox.mails()
     assert mail.subject == "Grüße zum Abschied"
     assert mail.text.splitlines() == ["Für dich: 再见"]
-    assert mail.recipients == ["mara@example.org"]
+    assert mail.recipients == ["mara@people.example"]
 
 
 async def test_addresses_may_be_of_any_script(mailbox: Mailbox, port: int) -> None:
@@ -48,9 +48,9 @@ async def test_addresses_may_be_of_any_script(mailbox: Mailbox, port: int) -> No
 
 
 async def test_mails_are_listed_newest_first_and_by_recipient(mailbox: Mailbox, port: int) -> None:
-    await send(port, "mara@example.org", "first")
-    await send(port, "noor@example.org", "second")
-    await send(port, "mara@example.org", "third")
+    await send(port, "mara@people.example", "first")
+    await send(port, "noor@people.example", "second")
+    await send(port, "mara@people.example", "third")
     assert [mail.subject for mail in mailbox.mails()] == ["third", "second", "first"]
     assert [mail.subject for mail in mailbox.mails("Mara@Example.org")] == ["third", "first"]
 

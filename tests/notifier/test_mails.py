@@ -1,0 +1,122 @@
+"""Every message exists in every language and every part, and is a well-formed mail."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from itertools import product
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.notifier.commands import Address, Kind
+from services.notifier.domain import LANGUAGES, Queued
+from services.notifier.mails import Composer, words
+from shared.contracts.account import DeclineReason
+
+COMPOSER = Composer("Adieu <no-reply@adieu.example>")
+PARAMETERS: dict[Kind, dict[str, Any]] = {
+    Kind.CONFIRMATION_CODE: {"code": "402917", "expires_at": "2026-03-03T04:05:00Z"},
+    Kind.CANCELLATION_DECLINED: {"declines": [{"reason": "unpaid-installments", "count": 2}]},
+    Kind.CANCELLATION_POSSIBLE: {},
+    Kind.CANCELLATION_SCHEDULED: {"reference": "REF-1", "due_at": "2026-03-03T04:05:00Z"},
+    Kind.CANCELLATION_UNDONE: {"reference": "REF-1"},
+    Kind.CANCELLATION_RECEIVED: {"references": ["REF-1", "REF-2"]},
+    Kind.CANCELLATION_COMPLETED: {"references": ["REF-1", "REF-2"]},
+}
+EVERY_MESSAGE = pytest.mark.parametrize(("kind", "language"), list(product(Kind, LANGUAGES)))
+
+
+def queued(kind: Kind, **changes: Any) -> Queued:  # noqa: ANN401 - fields
+    at = datetime(2026, 3, 3, 4, 5, tzinfo=UTC)
+    return replace(Queued(7, UUID(int=1), kind, PARAMETERS[kind], None, at, 0, None), **changes)
+
+
+def read(content: bytes) -> EmailMessage:
+    mail = message_from_bytes(content, policy=policy.SMTP)
+    assert isinstance(mail, EmailMessage)
+    assert not mail.defects
+    return mail
+
+
+def part(mail: EmailMessage, subtype: str) -> str:
+    body = mail.get_body((subtype,))
+    assert body
+    return str(body.get_content())
+
+
+@EVERY_MESSAGE
+def test_every_message_has_a_subject_a_text_and_html(kind: Kind, language: str) -> None:
+    said = words(kind, PARAMETERS[kind], language)
+    mail = read(COMPOSER.mail(queued(kind), Address("anna@people.example", language)).content)
+    assert mail["subject"] == said.subject
+    assert said.subject.strip()
+    assert part(mail, "plain").splitlines() == said.text.splitlines()
+    assert part(mail, "html").splitlines() == said.html.splitlines()
+    assert "{" not in said.subject + said.text
+
+
+@EVERY_MESSAGE
+def test_every_parameter_is_told(kind: Kind, language: str) -> None:
+    text = words(kind, PARAMETERS[kind], language).text
+    told = [value for value in PARAMETERS[kind].values() if isinstance(value, str) and "T" not in value]
+    assert [value for value in told if value not in text] == []
+    assert all(reference in text for reference in PARAMETERS[kind].get("references", []))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_reason_for_declining_has_its_own_words(language: str) -> None:
+    said = [_declined(reason, language) for reason in DeclineReason]
+    assert len(set(said)) == len(DeclineReason)
+    assert not [text for text, reason in zip(said, DeclineReason, strict=True) if reason in text]
+
+
+def test_a_reason_that_a_newer_account_gives_is_told_all_the_same() -> None:
+    assert "court-order" in _declined("court-order", "en")
+
+
+def _declined(reason: str, language: str) -> str:
+    parameters: dict[str, object] = {"declines": [{"reason": str(reason), "count": 2}]}
+    return words(Kind.CANCELLATION_DECLINED, parameters, language).text
+
+
+def test_dates_are_told_in_words() -> None:
+    parameters = PARAMETERS[Kind.CANCELLATION_SCHEDULED]
+    assert "3 March 2026, 04:05 UTC" in words(Kind.CANCELLATION_SCHEDULED, parameters, "en").text
+    assert "2026 年 3 月 3 日 04:05" in words(Kind.CANCELLATION_SCHEDULED, parameters, "zh-Hans").text
+
+
+def test_values_are_text_in_html() -> None:
+    said = words(Kind.CANCELLATION_UNDONE, {"reference": "<b>&"}, "en")
+    assert "<b>&" in said.text
+    assert "&lt;b&gt;&amp;" in said.html
+    assert "<b>" not in said.html
+
+
+def test_headers_say_from_whom_to_whom_and_that_no_person_wrote_it() -> None:
+    mail = read(COMPOSER.mail(queued(Kind.CANCELLATION_UNDONE), Address("anna@people.example", "en")).content)
+    assert mail["from"] == "Adieu <no-reply@adieu.example>"
+    assert mail["to"] == "anna@people.example"
+    assert mail["date"].datetime == datetime(2026, 3, 3, 4, 5, tzinfo=UTC)
+    assert mail["auto-submitted"] == "auto-generated"
+    assert mail["message-id"].endswith("@adieu.example>")
+
+
+def test_a_repeat_is_the_same_mail_and_another_message_never_is() -> None:
+    anna = Address("anna@people.example", "en")
+    first = queued(Kind.CANCELLATION_POSSIBLE)
+    assert COMPOSER.mail(first, anna) == COMPOSER.mail(replace(first, attempts=3), anna)
+    other_id, other_account = replace(first, id=8), replace(first, account_id=UUID(int=2))
+    ids = {read(COMPOSER.mail(each, anna).content)["message-id"] for each in (first, other_id, other_account)}
+    assert len(ids) == 3
+
+
+def test_lines_end_as_smtp_wants_and_stay_short() -> None:
+    for kind, language in product(Kind, LANGUAGES):
+        content = COMPOSER.mail(queued(kind), Address("anna@people.example", language)).content
+        lines = content.split(b"\r\n")
+        assert not [line for line in lines if b"\n" in line or b"\r" in line or len(line) > 120]
+        assert content.isascii()
