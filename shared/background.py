@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
+from shared.bus import CommandBus
+from shared.commands import Command
 from shared.errors import describe, is_transient
 
 log = logging.getLogger(__name__)
@@ -17,7 +19,27 @@ async def again_and_again(what: str, attempt: Callable[[], Awaitable[None]], sec
         try:
             await attempt()
         except Exception as error:
+            if _told_to_stop():
+                # What failed on the way out has taken the place of the cancellation.
+                raise asyncio.CancelledError from error
             if not is_transient(error):
                 raise
             log.warning("%s waits, then begins anew", what, extra={"error": describe(error)})
         await asyncio.sleep(seconds)
+
+
+async def each_alone(bus: CommandBus, commands: Sequence[Command]) -> None:
+    """Carry out each command in a transaction of its own: one that cannot be carried out costs only itself."""
+    for command in commands:
+        try:
+            await bus.execute(command)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            context = {"error": describe(error)}
+            log.error("%s fails", type(command).__name__, extra=context)  # noqa: TRY400 - a trace may quote values
+
+
+def _told_to_stop() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Path, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 
 from shared.errors import is_transient
+
+Reference = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{20,60}$")]
+"""A reference in an address, as it is given out."""
 
 
 class Body(BaseModel):

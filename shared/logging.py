@@ -1,4 +1,4 @@
-"""Logs as JSON lines: what happened to which event and order, never a body, never the values of an error."""
+"""Logs as JSON lines: what happened where, never a body, never the values of an error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from shared.errors import describe
 
-CONTEXT = ("event_id", "order_id", "correlation_id", "topic", "group", "error", "count")
+CONTEXT = ("topic", "partition", "offset", "error", "count")
 
 
 class JsonLines(logging.Formatter):

@@ -10,11 +10,9 @@ from fastapi import APIRouter, Depends
 from shared.errors import describe
 from shared.http import Problem
 from shared.messaging import dead_letters
-from shared.messaging.consumer import Consumer
+from shared.messaging.consumer import Consumer, StillUnreadable
 from shared.messaging.dead_letters import DeadLetterView
 from shared.security import internal_door
-
-GONE = Problem(HTTPStatus.NOT_FOUND, "no-such-dead-letter", "It was handled, discarded, or never there.")
 
 
 def internal_api(consumers: Sequence[Consumer]) -> APIRouter:
@@ -26,7 +24,7 @@ def internal_api(consumers: Sequence[Consumer]) -> APIRouter:
         async with engine.connect() as connection:
             letter = await dead_letters.find(connection, letter_id)
         if not letter:
-            raise GONE
+            raise Problem(HTTPStatus.NOT_FOUND, "no-such-dead-letter", "Handled, discarded, or never there.")
         return letter
 
     def consumer_of(letter: DeadLetterView) -> Consumer:
@@ -46,6 +44,8 @@ def internal_api(consumers: Sequence[Consumer]) -> APIRouter:
         letter = await parked(letter_id)
         try:
             return {"handled": await consumer_of(letter).redrive(letter)}
+        except StillUnreadable as error:
+            raise Problem(HTTPStatus.CONFLICT, "still-unreadable", str(error)) from None
         except Exception as error:  # noqa: BLE001 - told to who asked, without values
             raise Problem(HTTPStatus.CONFLICT, "still-fails", describe(error)) from None
 

@@ -98,10 +98,7 @@ class DataOwner:
         What is erased already is only answered again, with the receipt that was given. The caller's transaction
         holds the accounts exclusively.
         """
-        result = await work.connection.execute(_RECEIPTS, {"accounts": [order.account_id for order in orders]})
-        receipts = {
-            row.account_id: Receipt(tuple(map(Item.model_validate, row.receipt)), row.remark) for row in result
-        }
+        receipts = await _given(work, [order.account_id for order in orders])
         due = {order.account_id: order for order in orders if order.account_id not in receipts}
         for account_id, items in (await self.erasure.run(work.connection, due, held)).items():
             receipts[account_id] = Receipt(items, remark)

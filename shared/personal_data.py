@@ -11,20 +11,23 @@ from uuid import UUID
 from sqlalchemy import (
     ARRAY,
     Column,
+    ColumnElement,
     CursorResult,
     MetaData,
     Select,
     Table,
     Uuid,
+    and_,
     any_,
     bindparam,
     delete,
+    exists,
     func,
     or_,
 )
 from sqlalchemy import select as sql_select
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.orm import MappedColumn, mapped_column
+from sqlalchemy.orm import InstrumentedAttribute, MappedColumn, mapped_column
 
 from shared.contracts.receipts import Item, Outcome
 
@@ -201,7 +204,7 @@ class _Step:
 
     def __init__(self, table: Table) -> None:
         self.categories = personal_columns(table)
-        account = table.columns[table.info["rows"].column]
+        self.account = account = table.columns[table.info["rows"].column]
         gone = (
             delete(table)
             .where(account == any_(bindparam("accounts", type_=ARRAY(Uuid))))
@@ -227,6 +230,10 @@ class Erasure:
         tables = [table for each in metadata for table in each.tables.values()]
         self._steps = [_Step(table) for table in tables if isinstance(table.info.get("rows"), OfAccount)]
         self.categories = tuple(sorted({category for step in self._steps for category in step.categories}))
+
+    def nothing_of(self, account: InstrumentedAttribute[UUID]) -> ColumnElement[bool]:
+        """Write the condition that no row of that account is left here: it may hold some."""
+        return and_(*(~exists().where(step.account == account) for step in self._steps))
 
     async def run(
         self, connection: AsyncConnection, accounts: Collection[UUID], held: Held | None = None

@@ -14,6 +14,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from shared.background import again_and_again
 from shared.clock import Clock
 from shared.contracts.topics import LONGEST_RETENTION
+from shared.owner import DataOwner
 from shared.tables import ClosedAccount, DeadLetter, Inbox
 
 SWEEP_SECONDS = 60.0
@@ -34,13 +35,15 @@ class Keep:
         return delete(self.since.class_).where(and_(self.since < now - self.period, self.only))
 
 
-def kept_by_every_service(mark_retention: timedelta) -> Sequence[Keep]:
-    """Tell what every service keeps for a time: marks outlive whatever could repeat what they bar."""
+def kept_by_every_service(owner: DataOwner, mark_retention: timedelta) -> Sequence[Keep]:
+    """Tell what every service keeps for a time: marks outlive whatever could repeat what they bar, and every hold."""
+    nameless = and_(DeadLetter.account_id.is_(None), DeadLetter.reason != "failed")
+    of_closed = DeadLetter.account_id.in_(select(ClosedAccount.account_id))
     return (
         Keep(Inbox.taken_at, LONGEST_RETENTION + timedelta(days=1)),
-        Keep(DeadLetter.parked_at, NAMELESS_KEPT, DeadLetter.account_id.is_(None)),
-        Keep(DeadLetter.parked_at, mark_retention, DeadLetter.account_id.in_(select(ClosedAccount.account_id))),
-        Keep(ClosedAccount.closed_at, mark_retention),
+        Keep(DeadLetter.parked_at, NAMELESS_KEPT, nameless),
+        Keep(DeadLetter.parked_at, mark_retention, of_closed),
+        Keep(ClosedAccount.closed_at, mark_retention, owner.erasure.nothing_of(ClosedAccount.account_id)),
     )
 
 

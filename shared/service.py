@@ -9,9 +9,10 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -26,6 +27,7 @@ from shared.errors import NotNow, describe, is_transient
 from shared.http import answer_problems
 from shared.logging import log_as_json
 from shared.messaging.consumer import Consumer, Subscription, subscribe
+from shared.messaging.polling import CarefulConsumer
 from shared.messaging.purge import Purge
 from shared.messaging.relay import Relay
 from shared.messaging.topic_ids import TopicIds
@@ -37,6 +39,8 @@ from shared.settings import ServiceSettings
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 0.25
+MOST_BYTES = 2 * 1024 * 1024
+"""The largest body that any door reads."""
 Task = Callable[["Service"], Awaitable[None]]
 
 
@@ -73,7 +77,13 @@ class Service:
 
     def http(self) -> FastAPI:
         """Make the HTTP door; what else runs starts and stops with it."""
-        app = FastAPI(title=f"Adieu: {self.name}", lifespan=self._lifespan, docs_url=None, redoc_url=None)
+        app = FastAPI(
+            title=f"Adieu: {self.name}",
+            lifespan=self._lifespan,
+            docs_url=None,
+            redoc_url=None,
+            max_body_size=MOST_BYTES,
+        )
         app.state.service = self
         answer_problems(app)
         app.include_router(self._health())
@@ -85,7 +95,7 @@ class Service:
         """List what this service still waits for before it is ready."""
         waits = [self.waits_for] if self.waits_for else []
         waits += [f"{c.subscription.topic.name}: not joined" for c in self.consumers if not c.joined]
-        waits += [f"{c.subscription.topic.name}: stopped" for c in self.consumers if c.braked]
+        waits += [f"{c.subscription.topic.name}: stopped" for c in self.consumers if c.braked or c.unreadable]
         return waits
 
     def _health(self) -> APIRouter:
@@ -139,6 +149,8 @@ class Service:
             apply_types=False,
             logger=logging.getLogger("shared.broker"),
         )
+        made_by = cast("partial[Any]", broker.config.broker_config.builder)
+        broker.config.broker_config.builder = partial(CarefulConsumer, **made_by.keywords)
         for consumer in self.consumers:
             subscribe(broker, self.name, consumer, self.settings)
         return broker
@@ -146,7 +158,7 @@ class Service:
     def _tasks(self) -> list[Any]:
         servers = self.settings.kafka_bootstrap_servers
         personal = [c.subscription.topic.name for c in self.consumers if c.subscription.topic.personal]
-        kept = [*kept_by_every_service(self.settings.mark_retention), *self.parts.retention]
+        kept = [*kept_by_every_service(self.parts.owner, self.settings.mark_retention), *self.parts.retention]
         tasks: list[Any] = [
             Relay(self.engine, servers, self.bus.written).run(),
             sweep_for_ever(self.engine, kept, self.clock),

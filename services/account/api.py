@@ -36,7 +36,7 @@ from services.account.settings import Settings
 from shared.commands import Command, Refusal
 from shared.contracts.account import DeclineReason, Origin
 from shared.contracts.base import Text
-from shared.http import Body, Problem
+from shared.http import Body, Problem, Reference
 from shared.security import (
     ACCESS_TOKEN_LIFE,
     Person,
@@ -303,8 +303,19 @@ async def start_cancellation(person: Asking, service: Running) -> dict[str, Any]
     }
 
 
+@router.get("/cancellations/{reference}")
+async def see_cancellation(reference: Reference, service: Running) -> dict[str, Any]:
+    """See how far a cancellation is that has not been carried out yet; the reference is the key."""
+    async with service.engine.connect() as connection:
+        row = await repository.cancellation(connection, reference)
+    if not row:
+        raise _no_such_cancellation()
+    state = "scheduled" if row.due_at else "started"
+    return {"reference": reference, "state": state, "confirm_until": row.expires_at, "due_at": row.due_at}
+
+
 @router.post("/cancellations/{reference}/continue")
-async def continue_cancellation(reference: str, body: Token, service: Running) -> dict[str, str]:
+async def continue_cancellation(reference: Reference, body: Token, service: Running) -> dict[str, str]:
     """Second tap: go on, having seen what will go."""
     account_id = await _whose(service, reference)
     command = ContinueCancellation(account_id=account_id, reference=reference, token_digest=digest(body.token))
@@ -314,7 +325,7 @@ async def continue_cancellation(reference: str, body: Token, service: Running) -
 
 @router.post("/cancellations/{reference}/confirm", status_code=HTTPStatus.ACCEPTED)
 async def confirm_cancellation(
-    reference: str, body: Confirmation, service: Running, settings: Config, passwords: Hashing
+    reference: Reference, body: Confirmation, service: Running, settings: Config, passwords: Hashing
 ) -> dict[str, Any]:
     """Third tap: the password again. Asked again with the same token, it gives the same answer."""
     token = digest(body.token)
@@ -337,6 +348,8 @@ async def _confirmed(
 ) -> object:
     account_id = await _whose(service, reference)
     kept = await _done(service, SpendTry(account_id=account_id, reference=reference, token_digest=token))
+    if isinstance(kept, Scheduled):
+        return kept
     if not await passwords.fits(password, kept):
         raise Problem(HTTPStatus.FORBIDDEN, "password-wrong")
     return await _done(service, _third_tap(account_id, reference, token, service.clock(), settings))
@@ -355,18 +368,21 @@ async def _given_answer(service: Service, token_digest: str) -> dict[str, Any] |
     return {"reference": row.reference, "state": "cancelled", "order_id": row.order_id} if row else None
 
 
+def _no_such_cancellation() -> Problem:
+    detail = "Its status is kept by `requests`, if it was carried out."
+    return Problem(HTTPStatus.NOT_FOUND, "no-such-cancellation", detail)
+
+
 async def _whose(service: Service, reference: str) -> UUID:
     async with service.engine.connect() as connection:
         account_id = await repository.account_of(connection, reference)
     if not account_id:
-        raise Problem(
-            HTTPStatus.NOT_FOUND, "no-such-cancellation", "Its status is kept by `requests`, if it went on."
-        )
+        raise _no_such_cancellation()
     return account_id
 
 
 @router.post("/cancellations/{reference}/keep")
-async def keep_account(reference: str, person: Asking, service: Running) -> dict[str, str]:
+async def keep_account(reference: Reference, person: Asking, service: Running) -> dict[str, str]:
     """Undo a scheduled cancellation: keep my account."""
     await _done(service, KeepAccount(account_id=person.account_id, reference=reference))
     return {"state": "kept"}

@@ -9,9 +9,10 @@ from fastapi import FastAPI
 
 from services.account.api import router
 from services.account.consumers import SUBSCRIPTIONS
+from services.account.domain import STARTED_KEPT
 from services.account.due import carry_out_what_is_due
 from services.account.handlers import handlers
-from services.account.models import OWNER, Installment, Registration, Session, UsedToken
+from services.account.models import OWNER, Cancellation, Installment, Registration, Session, UsedToken
 from services.account.passwords import Passwords
 from services.account.settings import Settings
 from shared.clock import Clock, system_clock
@@ -28,6 +29,7 @@ PARTS = Parts(
     retention=(
         Keep(Registration.expires_at, timedelta()),
         Keep(Session.expires_at, timedelta()),
+        Keep(Cancellation.expires_at, STARTED_KEPT, Cancellation.due_at.is_(None)),
         Keep(Installment.settled_at, LONGEST_RETENTION + timedelta(days=1)),
         Keep(UsedToken.used_at, timedelta(hours=24)),
     ),

@@ -30,6 +30,12 @@ NOT_CONTINUED = Refusal("cancellation-not-continued")
 NOT_SCHEDULED = Refusal("cancellation-not-scheduled")
 ALREADY_SCHEDULED = Refusal("cancellation-scheduled")
 TRIES_SPENT = Refusal("tries-spent")
+STARTED_TOO_OFTEN = Refusal("started-too-often")
+
+MOST_STARTED = 50
+"""So many references a person can hold at once: an event names them all."""
+STARTED_KEPT = timedelta(hours=24)
+"""How long a cancellation that was started and not confirmed is remembered after its token's time."""
 
 
 @dataclass(frozen=True)
@@ -109,17 +115,23 @@ def decide_start(state: State | None) -> Ok | Declined | Refusal:
         return ACCOUNT_CLOSED
     if state.scheduled:
         return ALREADY_SCHEDULED
+    if len(state.started) >= MOST_STARTED:
+        return STARTED_TOO_OFTEN
     postponed = declines(state)
     return Declined(postponed) if postponed else Ok()
 
 
 def decide_continue(state: State | None, command: ContinueCancellation, now: datetime) -> Ok | Refusal:
     """Second tap: with the token, within its time."""
-    return Ok() if state and _good_token(state, command.token_digest, now) else TOKEN_INVALID
+    started = _good_token(state, command.token_digest, now) if state else None
+    return Ok() if started and started.reference == command.reference else TOKEN_INVALID
 
 
-def decide_try(state: State | None, command: SpendTry, now: datetime) -> str | Refusal:
-    """Hand out the password's hash to check against, for one try more."""
+def decide_try(state: State | None, command: SpendTry, now: datetime) -> str | Scheduled | Refusal:
+    """Hand out the password's hash to check against, for one try more; what is scheduled is only told again."""
+    known = state.with_token(command.token_digest) if state else None
+    if known and known.due_at:
+        return Scheduled(known.reference, known.due_at)
     started = _good_token(state, command.token_digest, now) if state else None
     if not state or not started or started.reference != command.reference:
         return TOKEN_INVALID

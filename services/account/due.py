@@ -5,7 +5,7 @@ from __future__ import annotations
 from services.account import repository
 from services.account.commands import CancelAccount, DropHeldPayments, SettleInstallment, TellPossible
 from services.account.domain import PARKED_PAYMENT_LAPSES
-from shared.background import again_and_again
+from shared.background import again_and_again, each_alone
 from shared.commands import Command
 from shared.contracts.account import Origin
 from shared.service import Service
@@ -17,8 +17,7 @@ async def carry_out_what_is_due(service: Service) -> None:
     """Look for what is due, again and again; two replicas that find the same do it once."""
 
     async def look() -> None:
-        if commands := await due(service):
-            await service.bus.execute(*commands)
+        await each_alone(service.bus, await due(service))
 
     await again_and_again("what is due", look, DUE_SECONDS)
 

@@ -221,7 +221,7 @@ async def continue_cancellation(work: Work, commands: Sequence[ContinueCancellat
 
 
 @handlers.of(SpendTry)
-async def spend_try(work: Work, commands: Sequence[SpendTry]) -> list[str | Refusal]:
+async def spend_try(work: Work, commands: Sequence[SpendTry]) -> list[str | Scheduled | Refusal]:
     """Count a try and hand out what to check the password against."""
     states = await _states(work, commands)
     outcomes = [decide_try(states.get(c.account_id), c, work.now) for c in commands]
@@ -276,6 +276,7 @@ async def cancel_accounts(work: Work, commands: Sequence[CancelAccount]) -> list
     held = {order.account_id: holds for state, order in gone if (holds := _held(work, state))}
     if held:
         await repository.forget_settled(work.connection, held)
+    await repository.drop_registrations(work.connection, [order.account_id for _, order in gone])
     await OWNER.erase(work, [order for _, order in gone], held)
     await _withdraw_declined_schedules(work, commands, outcomes)
     await _announce_declined(work, commands, outcomes)

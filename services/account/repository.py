@@ -28,7 +28,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.account.commands import AddInstallment, ConfirmRegistration, Register, SettleInstallment
-from services.account.domain import CODE_TRIES, Started, State
+from services.account.domain import CODE_TRIES, PARKED_PAYMENT_LAPSES, Started, State
 from services.account.models import Account, Cancellation, Installment, Registration, Session, UsedToken
 from shared.contracts.topics import INSTALLMENTS
 from shared.tables import ClosedAccount, DeadLetter
@@ -46,16 +46,20 @@ _SETTLE = upsert(Installment).on_conflict_do_update(
 _CANCELLATIONS = (
     select(Cancellation).where(Cancellation.account_id == any_(ACCOUNTS)).order_by(Cancellation.started_at)
 )
+# By the clock of the database, which has also dated the parking.
+_MAY_BE_A_HOLD = and_(
+    DeadLetter.topic == INSTALLMENTS.name, DeadLetter.parked_at > func.now() - PARKED_PAYMENT_LAPSES
+)
 _PARKED_PAYMENTS = (
     select(DeadLetter.account_id, func.count())
-    .where(DeadLetter.account_id == any_(ACCOUNTS), DeadLetter.topic == INSTALLMENTS.name)
+    .where(DeadLetter.account_id == any_(ACCOUNTS), _MAY_BE_A_HOLD)
     .group_by(DeadLetter.account_id)
 )
 
 _FREE = and_(
     Account.declined,
     ~exists().where(Installment.account_id == Account.id, _OPEN),
-    ~exists().where(DeadLetter.account_id == Account.id, DeadLetter.topic == INSTALLMENTS.name),
+    ~exists().where(DeadLetter.account_id == Account.id, _MAY_BE_A_HOLD),
 )
 
 
@@ -115,6 +119,12 @@ async def take_registration(
         .returning(*Registration.__table__.columns)
     )
     return (await connection.execute(counted)).first()
+
+
+async def drop_registrations(connection: AsyncConnection, accounts: Collection[UUID]) -> None:
+    """Erase registrations for the address of accounts that close, begun while they were being confirmed."""
+    addresses = select(Account.email).where(Account.id.in_(accounts))
+    await connection.execute(delete(Registration).where(Registration.email.in_(addresses)))
 
 
 async def open_account(connection: AsyncConnection, registration: Row[Any], now: datetime) -> bool:
@@ -331,6 +341,12 @@ async def account_of(connection: AsyncConnection, reference: str) -> UUID | None
         select(Cancellation.account_id).where(Cancellation.reference == reference)
     )
     return owner
+
+
+async def cancellation(connection: AsyncConnection, reference: str) -> Row[datetime, datetime | None] | None:
+    """Find until when a started cancellation can be confirmed, and when it is due if it was."""
+    query = select(Cancellation.expires_at, Cancellation.due_at).where(Cancellation.reference == reference)
+    return (await connection.execute(query)).first()
 
 
 async def due_cancellations(connection: AsyncConnection, now: datetime) -> list[UUID]:

@@ -17,10 +17,10 @@ from services.notifier.channels import Smtp
 from services.notifier.commands import Address, Outcome, RecordDelivery
 from services.notifier.domain import Patience, Queued, decide_delivery
 from services.notifier.mails import Composer
-from shared.background import again_and_again
+from shared.background import again_and_again, each_alone
 from shared.bus import CommandBus
 from shared.database import sole_holder
-from shared.errors import describe
+from shared.errors import describe, is_transient
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +84,13 @@ class Mailer:
         return await self._smtp.send(mail)
 
     async def _record(self) -> None:
-        if self._unrecorded:
+        if not self._unrecorded:
+            return
+        try:
             await self._bus.execute(*self._unrecorded)
-            self._unrecorded.clear()
+        except Exception as error:
+            if is_transient(error):
+                raise
+            # One that cannot be recorded must not have the others sent again and again.
+            await each_alone(self._bus, self._unrecorded)
+        self._unrecorded.clear()

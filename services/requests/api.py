@@ -9,14 +9,14 @@ from fastapi import APIRouter
 
 from services.requests import repository
 from services.requests.rollcall import Due, Order
-from shared.http import Problem
+from shared.http import Problem, Reference
 from shared.service import Running
 
 router = APIRouter(prefix="/v1")
 
 
 @router.get("/orders/{reference}")
-async def see_order(reference: str, service: Running) -> dict[str, Any]:
+async def see_order(reference: Reference, service: Running) -> dict[str, Any]:
     """See how far an erasure is: who has answered what, who is awaited, and in the end the certificate."""
     # One snapshot for all reads: a completed order is never shown without its certificate.
     snapshot = service.engine.execution_options(isolation_level="REPEATABLE READ")

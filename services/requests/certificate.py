@@ -9,12 +9,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from services.requests.rollcall import Due, Order
-from shared.contracts.topics import LONGEST_RETENTION, PERSONAL_RETENTION
+from shared.contracts.topics import LONGEST_PERSONAL_RETENTION, LONGEST_RETENTION
 from shared.retention import NAMELESS_KEPT
 from shared.settings import ServiceSettings
-
-BROKER_HAS_CLEANED_UP = PERSONAL_RETENTION + timedelta(hours=1)
-"""By when the broker has deleted the files of what has ended: it looks every few minutes."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +40,9 @@ class Periods:
             "ids of events that were handled": LONGEST_RETENTION + timedelta(days=1),
             "events that name the account by a random id": LONGEST_RETENTION,
             "digests of used tokens": timedelta(hours=24),
+            "codes for other registrations of the address, not yet delivered": timedelta(hours=24),
             "this order and its certificate": self.proof,
-            "personal messages not yet read or purged, log segments not yet rolled": BROKER_HAS_CLEANED_UP,
+            "personal messages not yet read or purged, log segments not yet rolled": LONGEST_PERSONAL_RETENTION,
             "dead rows and write-ahead log of the databases": self.storage,
             "bytes that name no account": NAMELESS_KEPT,
             "backups": self.backups,

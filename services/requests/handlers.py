@@ -114,7 +114,7 @@ async def remind(work: Work, commands: Sequence[Remind]) -> None:
     ledger = await _ledger(work, [command.order_id for command in commands])
     owners = await repository.owners(work.connection)
     for command in commands:
-        order = _without_those_who_left(work, ledger, command, owners)
+        order = _with_todays_owners(work, ledger, command, owners)
         owing = order.waits_for()
         if order.opened_at and owing:
             ledger.enter(command, (replace(order, asked_at=work.now), ()))
@@ -129,7 +129,7 @@ async def remind(work: Work, commands: Sequence[Remind]) -> None:
     await ledger.close(work)
 
 
-def _without_those_who_left(work: Work, ledger: Ledger, command: Remind, owners: Mapping[str, Phase]) -> Order:
+def _with_todays_owners(work: Work, ledger: Ledger, command: Remind, owners: Mapping[str, Phase]) -> Order:
     order = rollcall.also_asked(ledger.order(command.order_id, command.account_id), owners)
     ledger.enter(command, (order, ()))
     for owner in order.dues.keys() - owners.keys():

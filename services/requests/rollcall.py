@@ -69,12 +69,14 @@ def opened(order: Order, owners: Mapping[str, Phase], heard: Order) -> Change:
 
 def answered(order: Order, receipt: Due, *, supplement: bool = False) -> Change:
     """Take in a receipt: the first of an owner counts, a supplement adds to it, a repeat brings nothing."""
-    due = order.dues.get(receipt.owner, replace(receipt, answered_at=None))
+    due = order.dues.get(receipt.owner, Due(receipt.owner, receipt.phase))
     if due.answered_at and not supplement:
         return order, ()
-    if supplement and due.answered_at:
-        return _with(order, replace(due, items=due.items + receipt.items)), (Step.SUPPLEMENTED,)
-    order = _with(order, replace(receipt, phase=due.phase))
+    if supplement:
+        supplemented = _with(order, replace(due, items=due.items + receipt.items))
+        return supplemented, (Step.SUPPLEMENTED,) if due.answered_at else ()
+    # A supplement may have been faster than what it adds to.
+    order = _with(order, replace(receipt, phase=due.phase, items=receipt.items + due.items))
     # An owner that nobody has asked, after the end: it is added to the certificate, and reopens nothing.
     return (order, (Step.SUPPLEMENTED,)) if order.completed_at else _advanced(order, receipt.answered_at)
 

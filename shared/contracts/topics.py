@@ -63,8 +63,18 @@ class Topic:
             "max.message.bytes": str(MAX_MESSAGE_BYTES + 100_000),
         }
         if self.personal:
-            config |= {"segment.ms": "600000", "segment.bytes": str(16 * 1024 * 1024)}
-        return config
+            config["segment.bytes"] = str(16 * 1024 * 1024)
+        return config | {"segment.ms": str(int(self.segment.total_seconds() * 1000))}
+
+    @property
+    def segment(self) -> timedelta:
+        """How long a file of the topic takes new records: it goes as a whole, when its newest record is due."""
+        return timedelta(minutes=10) if self.personal else timedelta(days=1)
+
+    @property
+    def longest(self) -> timedelta:
+        """By when the broker has deleted a record at the latest; it looks every few minutes."""
+        return self.retention + self.segment + timedelta(hours=1)
 
 
 PERSONAL_RETENTION = timedelta(days=3)
@@ -98,4 +108,7 @@ ALL_TOPICS = tuple(topic for topic in TOPICS if not topic.is_pattern) + tuple(
 )
 """What is created before anything starts."""
 
-LONGEST_RETENTION = max(topic.retention for topic in TOPICS)
+LONGEST_RETENTION = max(topic.longest for topic in TOPICS)
+"""By when nothing of what was published is with the broker any more."""
+LONGEST_PERSONAL_RETENTION = max(topic.longest for topic in TOPICS if topic.personal)
+"""The same for personal data that its reader has not taken in."""

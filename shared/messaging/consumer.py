@@ -41,6 +41,7 @@ POLL_MILLISECONDS = 20
 SESSION_MILLISECONDS = 6_000
 """How long the group waits for a member that was killed: the least that a broker allows by default."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+REBALANCE_MILLISECONDS = 15_000
 REVOKE_PATIENCE = 10.0
 """How long a rebalance waits for the batch in hand; the inbox makes up for what takes longer."""
 
@@ -50,6 +51,10 @@ _TAKE = text(
     " SELECT DISTINCT source, event_id FROM unnest(:source, :event_id) AS new(source, event_id) ORDER BY 1, 2"
     " ON CONFLICT DO NOTHING RETURNING source, event_id"
 ).bindparams(bindparam("source", type_=ARRAY(String)), bindparam("event_id", type_=ARRAY(Uuid)))
+
+
+class StillUnreadable(Exception):  # noqa: N818 - reads as what it is
+    """A parked message cannot be read any better than before; its text says why, without values."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +81,18 @@ class Consumer:
     joined: bool = False
     braked: bool = False
     busy: asyncio.Lock = field(default_factory=asyncio.Lock)
+    polls: Any = None
+    """The FastStream subscriber, which has the client's consumer while it runs."""
     _failed_in_a_row: int = 0
 
     def __post_init__(self) -> None:
         self._reader = Reader(self.subscription.topic, self.subscription.command_for)
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether a partition was stopped because a record in it cannot be decoded."""
+        client = self.polls and self.polls.consumer
+        return bool(client and client.paused())
 
     async def take(self, records: Sequence[Record]) -> None:
         """Handle a poll's records: all in one transaction, or else each in its own."""
@@ -98,7 +111,8 @@ class Consumer:
             await self._until_it_passes(lambda: self._handle([record]))
         except Exception as error:  # noqa: BLE001 - it is parked with what went wrong
             reason = describe(error)
-            log.error("message parked", extra=self._context(error))  # noqa: TRY400 - a trace may quote values
+            place = {"partition": record.partition, "offset": record.offset}
+            log.error("message parked", extra=self._context(error, **place))  # noqa: TRY400 - a trace may quote values
             self._failed_in_a_row += 1
             if self._failed_in_a_row >= self.brake_after:
                 await self.stop("every message fails: a bad release must not park everything")
@@ -212,14 +226,13 @@ class Consumer:
             messages = [self._reader.message(_record_of(row)) for row in rows]
             for message in messages:
                 if message.reason:
-                    raise ValueError(message.error)
+                    raise StillUnreadable(message.error)
             commands = [message.command for message in messages if message.command]
             if not letter.account_id:
                 await work.lock(commands)
             await dead_letters.remove(work.connection, [row.id for row in rows])
             await self.bus.carry_out(work, commands)
-            held = [message for message in messages if not message.outlives_account]
-            await self._no_longer_held(work, letter, len(held))
+            await self._no_longer_held(work, letter, len(rows))
         return len(rows)
 
     async def discard(self, letter: dead_letters.DeadLetterView) -> None:
@@ -280,6 +293,7 @@ def subscribe(broker: KafkaBroker, service: str, consumer: Consumer, settings: S
         batch_timeout_ms=POLL_MILLISECONDS,
         auto_offset_reset="earliest",
         session_timeout_ms=SESSION_MILLISECONDS,
+        rebalance_timeout_ms=REBALANCE_MILLISECONDS,
         heartbeat_interval_ms=SESSION_MILLISECONDS // 4,
         ack_policy=AckPolicy.MANUAL,
         parser=_without_headers,
@@ -287,6 +301,8 @@ def subscribe(broker: KafkaBroker, service: str, consumer: Consumer, settings: S
         listener=_Rebalance(consumer),
         include_in_schema=False,
     )
+
+    consumer.polls = subscriber
 
     @subscriber
     async def take(message: KafkaMessage) -> None:

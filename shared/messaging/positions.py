@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 from uuid import UUID
@@ -18,7 +18,13 @@ from shared.tables import Position
 Record: TypeAlias = ConsumerRecord[bytes, bytes]
 Place: TypeAlias = tuple[str, int]
 
-_STORED = select(Position).where(Position.topic == any_(bindparam("topics", type_=ARRAY(String)))).with_for_update()
+# In one order everywhere, so that two readers of overlapping partitions never wait in a circle.
+_LOCKED = text(
+    "SELECT topic, partition, topic_id, next_offset FROM positions"
+    " WHERE (topic, partition) IN (SELECT * FROM unnest(:topic, :partition))"
+    " ORDER BY topic, partition FOR UPDATE"
+).bindparams(bindparam("topic", type_=ARRAY(String)), bindparam("partition", type_=ARRAY(Integer)))
+_STORED = select(Position).where(Position.topic == any_(bindparam("topics", type_=ARRAY(String))))
 _STORE = text(
     "INSERT INTO positions (topic, partition, topic_id, next_offset)"
     " SELECT * FROM unnest(:topic, :partition, :topic_id, :next_offset)"
@@ -41,8 +47,14 @@ class Stored:
 
 
 async def stored(connection: AsyncConnection, topics: Sequence[str]) -> dict[Place, Stored]:
-    """Read and lock the positions in these topics: who reads the same partition at the same time waits."""
+    """Read the positions in these topics."""
     result = await connection.execute(_STORED, {"topics": list(topics)})
+    return {(row.topic, row.partition): Stored(row.topic_id, row.next_offset) for row in result}
+
+
+async def _locked(connection: AsyncConnection, places: Iterable[Place]) -> dict[Place, Stored]:
+    """Read and lock positions: who reads the same partition at the same time waits."""
+    result = await connection.execute(_LOCKED, rows_of(("topic", "partition"), sorted(places)))
     return {(row.topic, row.partition): Stored(row.topic_id, row.next_offset) for row in result}
 
 
@@ -52,7 +64,7 @@ async def advance(connection: AsyncConnection, records: Sequence[Record], topic_
     A record before the stored position is a repeat, unless the topic was recreated since.
     """
     topics = sorted({record.topic for record in records})
-    before = await stored(connection, topics)
+    before = await _locked(connection, {(record.topic, record.partition) for record in records})
     ids = await topic_ids.of(topics)
     fresh = _not_before(records, before, ids)
     if len(fresh) < len(records):

@@ -1,0 +1,60 @@
+"""The client's consumer, made careful: what cannot be decoded stops its partition, and loses nothing of others.
+
+The client drains partition after partition; where one raises, it forgets what it has drained of the others before.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import ConsumerStoppedError, KafkaError, UnsupportedCodecError
+
+log = logging.getLogger(__name__)
+
+LOOK_MILLISECONDS = 1_000
+
+
+class CarefulConsumer(AIOKafkaConsumer):  # type: ignore[misc] # the client library has no types
+    """Goes back to what was committed when a poll fails, and pauses the partition that cannot be read.
+
+    A paused one is tried again by the next process; until then readiness tells of it.
+    """
+
+    async def getmany(
+        self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None
+    ) -> dict[TopicPartition, list[Any]]:
+        """Poll. Never raises for what stands in a record."""
+        try:
+            return await self._poll(*partitions, timeout_ms=timeout_ms, max_records=max_records)
+        except UnsupportedCodecError:
+            log.debug("a record is compressed in an unknown way")
+        except (ConsumerStoppedError, KafkaError):
+            raise
+        except Exception:  # noqa: BLE001 - whatever a decoder raises
+            log.debug("a record cannot be decoded")
+        await self._pause_what_cannot_be_read()
+        return {}
+
+    async def _poll(self, *partitions: TopicPartition, **options: Any) -> dict[TopicPartition, list[Any]]:  # noqa: ANN401
+        drained: dict[TopicPartition, list[Any]] = await super().getmany(*partitions, **options)
+        return drained
+
+    async def _pause_what_cannot_be_read(self) -> None:
+        for partition in self.assignment() - self.paused():
+            await self._go_back(partition)
+            try:
+                await self._poll(partition, timeout_ms=LOOK_MILLISECONDS)
+            except Exception:  # noqa: BLE001 - as above
+                self.pause(partition)
+                place = {"topic": partition.topic, "partition": partition.partition}
+                log.critical("partition stopped: it has a record that cannot be decoded", extra=place)
+            await self._go_back(partition)
+
+    async def _go_back(self, partition: TopicPartition) -> None:
+        committed = await self.committed(partition)
+        if committed is None:
+            await self.seek_to_beginning(partition)
+        else:
+            self.seek(partition, committed)
