@@ -9,9 +9,10 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from ops.demo.leftovers import Marks, search
 from ops.system import System
 from tests.people import Person, eventually, mails_by_address, settle_in
-from tests.whole_system import lines_about, places_of, rows, whole_system
+from tests.whole_system import lines_about, rows, whole_system
 
 PEOPLE = 50
 KILL_AFTER = 15
@@ -76,9 +77,9 @@ async def test_nothing_is_lost_and_nothing_stays_when_one_part_is_killed_among_f
     await eventually(all_gone, f"fifty completed orders after {victim} was killed", patience=120)
     await system.supervisor.wait_until_ready()
     await eventually(lambda: _at_rest(system), "empty outboxes")
+    await eventually(lambda: _nothing_left(system, marks), "no mark in any table, statistic, topic and file")
     tables = await rows(system)
     del tables["device.products"]  # what was made, whoever had it: serials stand there before and after
-    assert places_of(marks, tables) == []
     assert lines_about([bystander.mark], tables) == before
     assert [text for name, texts in tables.items() if name.endswith("dead_letters") for text in texts] == []
     _assert_everybody_was_told_once(system, people)
@@ -95,6 +96,14 @@ async def _arrived(system: System, bystander: Person) -> dict[str, list[str]]:
 
     found: dict[str, list[str]] = await eventually(there, "the bystander's data")
     return found
+
+
+async def _nothing_left(system: System, marks: list[str]) -> bool:
+    """Search as the demo does; a broker that was killed brings back what was purged, until it is purged again."""
+    leftovers = (await search(system.installation, Marks(*marks))).leftovers
+    if leftovers:
+        print("left:", leftovers)  # noqa: T201 - shown with the failure
+    return not leftovers
 
 
 async def _at_rest(system: System) -> bool:
