@@ -39,6 +39,11 @@ from shared.settings import ServiceSettings
 log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 0.25
+STOP_SECONDS = 5.0
+"""How long work may take to end when the service is told to stop; then it is cut off, as by a kill.
+
+Needed: aiokafka's consumer can wait for ever in its stop when it rejoins its group at that moment.
+"""
 MOST_BYTES = 2 * 1024 * 1024
 """The largest body that any door reads."""
 Task = Callable[["Service"], Awaitable[None]]
@@ -114,12 +119,14 @@ class Service:
         return router
 
     @asynccontextmanager
-    async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+    async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
         running = asyncio.create_task(self.run())
         running.add_done_callback(_end_process_on_failure)
         yield
         running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        _ended, unended = await asyncio.wait({running}, timeout=STOP_SECONDS)
+        if unended:
+            log.warning("stops in the middle: not all work has ended in time")
         await self.engine.dispose()
 
     async def run(self) -> None:

@@ -266,8 +266,8 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc] # the client 
 
     async def on_partitions_revoked(self, _: set[TopicPartition]) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._consumer.busy.acquire(), REVOKE_PATIENCE)
-            self._consumer.busy.release()
+            async with asyncio.timeout(REVOKE_PATIENCE), self._consumer.busy:
+                pass
 
 
 async def _without_headers(records: tuple[Record, ...], parse: Callable[..., Awaitable[Any]]) -> Any:  # noqa: ANN401

@@ -63,7 +63,9 @@ class Relay:
 
     async def _wait_for_more(self) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._written.wait(), IDLE_SECONDS)
+            # Not `wait_for`: in Python 3.11 it can swallow a cancellation that comes with the event.
+            async with asyncio.timeout(IDLE_SECONDS):
+                await self._written.wait()
         self._written.clear()
 
     async def _drain(self, connection: AsyncConnection, producer: AIOKafkaProducer) -> None:
