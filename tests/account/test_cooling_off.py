@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from services.account.app import PARTS
 from services.account.commands import (
     AddInstallment,
     CancelAccount,
@@ -12,11 +13,21 @@ from services.account.commands import (
     KeepAccount,
     Register,
     ScheduleCancellation,
+    SpendTry,
     StartCancellation,
 )
-from services.account.domain import Declined, Ok, Scheduled
+from services.account.domain import (
+    MOST_STARTED,
+    PASSWORD_TRIES,
+    STARTED_TOO_OFTEN,
+    TOKEN_INVALID,
+    Declined,
+    Ok,
+    Scheduled,
+)
 from services.account.repository import due_cancellations
 from shared.contracts.account import Origin
+from shared.retention import sweep
 from tests.builders import NOON, named
 from tests.rooms import OpenRoom, Room
 
@@ -107,3 +118,54 @@ async def test_a_debt_that_arises_meanwhile_declines_it_when_it_is_due_and_says_
     assert await _due(account) == []
     assert (await account.types_announced()).count("CancellationDeclined") == 1
     assert "AccountCancelled" not in await account.types_announced()
+
+
+async def test_what_is_scheduled_is_told_again_by_its_token_whatever_time_and_tries(room: OpenRoom) -> None:
+    account = await _a_scheduled_cancellation(room)
+    ask = SpendTry(account_id=ADA, reference="ref", token_digest="token")
+
+    for _ in range(PASSWORD_TRIES + 1):
+        assert await account.does(ask) == [Scheduled("ref", DUE)]
+    account.clock.now = NOON + timedelta(days=1)
+    assert await account.does(ask) == [Scheduled("ref", DUE)]
+
+
+async def test_what_was_started_and_not_confirmed_is_forgotten_in_a_day_and_what_is_scheduled_is_not(
+    room: OpenRoom,
+) -> None:
+    account = await _a_scheduled_cancellation(room)
+    await account.run(
+        "INSERT INTO cancellations (reference, account_id, token_digest, started_at, expires_at, continued, tries)"
+        " VALUES ('other', :ada, 'other', :noon, :noon, false, 0)",
+        ada=ADA,
+        noon=NOON,
+    )
+
+    await sweep(account.engine, PARTS.retention, NOON + timedelta(hours=23))
+    assert len(await account.rows("cancellations")) == 2
+
+    await sweep(account.engine, PARTS.retention, NOON + timedelta(hours=25))
+    assert [row["reference"] for row in await account.rows("cancellations")] == ["ref"]
+
+
+async def test_a_token_continues_only_its_own_cancellation(room: OpenRoom) -> None:
+    account = await _a_scheduled_cancellation(room)
+
+    foreign = ContinueCancellation(account_id=ADA, reference="another", token_digest="token")
+
+    assert await account.does(foreign) == [TOKEN_INVALID]
+
+
+async def test_nobody_holds_more_references_than_one_event_can_name(room: OpenRoom) -> None:
+    account = await _a_scheduled_cancellation(room)
+    await account.does(KeepAccount(account_id=ADA, reference="ref"))
+
+    outcomes = [
+        outcome
+        for number in range(MOST_STARTED + 1)
+        for outcome in await account.does(
+            StartCancellation(account_id=ADA, reference=f"{number}", token_digest=f"{number}", expires_at=DUE)
+        )
+    ]
+
+    assert outcomes == [*[Ok()] * MOST_STARTED, STARTED_TOO_OFTEN]

@@ -10,9 +10,11 @@ import pytest
 from services.account.commands import KeepAccount, ScheduleCancellation, SpendTry
 from services.account.domain import (
     ALREADY_SCHEDULED,
+    MOST_STARTED,
     NOT_CONTINUED,
     NOT_SCHEDULED,
     PASSWORD_TRIES,
+    STARTED_TOO_OFTEN,
     TOKEN_INVALID,
     TRIES_SPENT,
     Cancelled,
@@ -71,6 +73,11 @@ def test_starting_is_possible_unless_something_postpones_it() -> None:
     assert decide_start(None) == ACCOUNT_CLOSED
 
 
+def test_a_person_can_hold_so_many_references_and_no_more() -> None:
+    assert decide_start(state(*[STARTED] * (MOST_STARTED - 1))) == Ok()
+    assert decide_start(state(*[STARTED] * MOST_STARTED)) == STARTED_TOO_OFTEN
+
+
 def test_every_reason_is_told_at_once() -> None:
     outcome = decide_start(state(owed=1, unread=3))
 
@@ -84,6 +91,21 @@ def test_continuing_takes_the_token_within_its_time() -> None:
     assert decide_continue(state(STARTED), replace(command, token_digest="another"), NOON) == TOKEN_INVALID
     assert decide_continue(state(STARTED), command, SOON) == TOKEN_INVALID
     assert decide_continue(None, command, NOON) == TOKEN_INVALID
+
+
+def test_a_token_continues_only_the_cancellation_that_it_was_given_for() -> None:
+    other = replace(STARTED, reference="another", token_digest="another token")
+    crossed = replace(cancellation_continued(ANNA), reference=other.reference)
+
+    assert decide_continue(state(STARTED, other), crossed, NOON) == TOKEN_INVALID
+
+
+def test_what_is_scheduled_is_told_again_by_its_token_at_any_time_and_after_every_try() -> None:
+    spent = replace(SCHEDULED, tries=PASSWORD_TRIES)
+
+    for now in (NOON, SOON, NEXT_MONTH):
+        assert decide_try(state(spent), TRY, now) == Scheduled(REFERENCE, NEXT_MONTH)
+        assert decide_try(state(spent), replace(TRY, token_digest="another"), now) == TOKEN_INVALID
 
 
 def test_a_password_can_be_tried_so_often_and_only_by_who_has_continued() -> None:

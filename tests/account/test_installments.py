@@ -73,3 +73,19 @@ async def test_who_was_declined_is_told_also_when_the_reason_ends_by_hand(room: 
 
     assert await account.types_announced() == ["CancellationDeclined", "CancellationPossible"]
     assert await due(account) == []  # type: ignore[arg-type] # as above
+
+
+async def test_an_unread_payment_message_postpones_a_living_account_only_until_its_latest_end(room: OpenRoom) -> None:
+    account = await annas(room)
+    await account.run(
+        'INSERT INTO dead_letters (topic, partition, "offset", account_id, reason, error, body)'
+        " VALUES ('billing.installments.v1', 0, 0, :anna, 'unreadable', '', 'x')",
+        anna=ANNA.account_id,
+    )
+    await account.does(cancellation_started(ANNA))
+    assert await account.types_announced() == ["CancellationDeclined"]
+
+    await account.run("UPDATE dead_letters SET parked_at = now() - interval '31 days'")
+    await account.does(*await due(account))  # type: ignore[arg-type] # has the clock and the engine of a service
+
+    assert await account.types_announced() == ["CancellationDeclined", "CancellationPossible"]

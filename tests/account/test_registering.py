@@ -8,9 +8,10 @@ from datetime import timedelta
 import pytest
 
 from services.account.app import PARTS
-from services.account.commands import ConfirmRegistration, Register
+from services.account.commands import CancelAccount, ConfirmRegistration, Register
 from services.account.domain import CODE_LIFE, Ok
 from services.account.handlers import CODE_WRONG
+from shared.contracts.account import Origin
 from shared.retention import sweep
 from tests.builders import NOON, named
 from tests.rooms import OpenRoom
@@ -111,3 +112,20 @@ async def test_of_two_registrations_for_one_address_the_first_confirmed_is_the_a
     assert await account.does(confirm(second)) == [CODE_WRONG]
 
     assert [row["id"] for row in await account.rows("accounts")] == [named(first)]
+
+
+async def test_a_registration_begun_while_another_was_confirmed_goes_with_the_account(room: OpenRoom) -> None:
+    account = await room("account")
+    await account.does(register())
+    await account.does(confirm())
+    await account.run(
+        "INSERT INTO registrations VALUES (:late, 'ada@people.example', 'hash', 'DE', 'en', '1', 'x', 0, :noon),"
+        " (:ben, 'ben@people.example', 'hash', 'DE', 'en', '1', 'x', 0, :noon)",
+        late=named("late"),
+        ben=named("Ben's registration"),
+        noon=NOON,
+    )
+
+    await account.does(CancelAccount(account_id=named("Ada's registration"), origin=Origin.REQUEST))
+
+    assert [row["email"] for row in await account.rows("registrations")] == ["ben@people.example"]

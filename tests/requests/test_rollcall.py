@@ -164,3 +164,15 @@ def test_a_receipt_after_the_end_from_an_owner_that_was_never_asked_is_added_and
     assert steps == (Step.SUPPLEMENTED,)
     assert "diary" in order.dues
     assert order.completed_at == completed.completed_at
+
+
+def test_a_supplement_before_its_first_receipt_answers_nothing_and_is_not_lost() -> None:
+    order, _ = after(OPEN)
+
+    order, steps = answered(order, receipt("device"), supplement=True)
+    assert steps == ()
+    assert "device" in order.waits_for()
+
+    order, _ = answered(order, receipt("device"))
+    assert "device" not in order.waits_for()
+    assert order.dues["device"].items == receipt("device").items * 2
