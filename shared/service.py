@@ -9,10 +9,9 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -27,7 +26,7 @@ from shared.errors import NotNow, describe, is_transient
 from shared.http import answer_problems
 from shared.logging import log_as_json
 from shared.messaging.consumer import Consumer, Subscription, subscribe
-from shared.messaging.polling import CarefulConsumer
+from shared.messaging.polling import start_carefully
 from shared.messaging.purge import Purge
 from shared.messaging.relay import Relay
 from shared.messaging.topic_ids import TopicIds
@@ -139,7 +138,7 @@ class Service:
                 # First of all the relay: to join the groups can take until they miss a predecessor that was killed.
                 for task in self._tasks():
                     group.create_task(task)
-                await broker.start()
+                await start_carefully(broker)
                 self.waits_for = None
                 await self._announce_owner()
         finally:
@@ -156,8 +155,6 @@ class Service:
             apply_types=False,
             logger=logging.getLogger("shared.broker"),
         )
-        made_by = cast("partial[Any]", broker.config.broker_config.builder)
-        broker.config.broker_config.builder = partial(CarefulConsumer, **made_by.keywords)
         for consumer in self.consumers:
             subscribe(broker, self.name, consumer, self.settings)
         return broker

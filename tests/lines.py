@@ -17,6 +17,7 @@ from shared.contracts.base import Event
 from shared.contracts.topics import Topic
 from shared.errors import NotNow
 from shared.messaging.consumer import Consumer, subscribe
+from shared.messaging.polling import start_carefully
 from shared.messaging.positions import Record
 from shared.messaging.topic_ids import TopicIds
 from tests.rooms import Room
@@ -57,9 +58,18 @@ class Broker:
         for each in events:
             await self.send(topic, each.model_dump_json().encode(), each.key.encode())
 
-    async def send(self, topic: Topic, value: bytes | None, key: bytes = b"", headers: Headers = ()) -> None:
-        """Publish any bytes to partition 0."""
-        await self.producer.send(topic.name, value, key, partition=0, headers=list(headers))
+    async def send(
+        self, topic: Topic, value: bytes | None, key: bytes = b"", headers: Headers = (), partition: int = 0
+    ) -> None:
+        """Publish any bytes, to partition 0 unless another one is named."""
+        await self.producer.send(topic.name, value, key, partition=partition, headers=list(headers))
+
+    async def send_compressed(self, topic: Topic, event: Event, compression: str) -> None:
+        """Publish a fact as a client does that compresses."""
+        producer = AIOKafkaProducer(bootstrap_servers=self.servers, compression_type=compression)
+        await producer.start()
+        await producer.send_and_wait(topic.name, event.model_dump_json().encode(), event.key.encode())
+        await producer.stop()
 
     async def flushed(self) -> None:
         """Wait until the broker has everything."""
@@ -67,13 +77,17 @@ class Broker:
 
     async def committed(self, group: str) -> int:
         """Tell up to where a group has acknowledged, over all partitions."""
+        return sum((await self.committed_in(group)).values())
+
+    async def committed_in(self, group: str) -> dict[int, int]:
+        """Tell up to where a group has acknowledged in each partition."""
         while True:
             try:
                 offsets = await self.admin.list_consumer_group_offsets(group)
             except GroupCoordinatorNotAvailableError:  # on a fresh broker, for a moment
                 await asyncio.sleep(LOOK_AGAIN)
             else:
-                return sum(max(0, each.offset) for each in offsets.values())
+                return {place.partition: max(0, each.offset) for place, each in offsets.items()}
 
     async def bounds(self, topic: Topic) -> tuple[int, int]:
         """Tell where partition 0 begins and ends."""
@@ -143,7 +157,7 @@ async def reading(broker: Broker, room: Room, consumer: Consumer, records: int =
     """Have the consumer read as it does in a service; leaving is as rude as a kill."""
     client = KafkaBroker(broker.servers, consumer_only=True, apply_types=False, logger=None, graceful_timeout=None)
     subscribe(client, room.service, consumer, room.settings.model_copy(update={"batch_records": records}))
-    await client.start()
+    await start_carefully(client)
     try:
         yield
     finally:

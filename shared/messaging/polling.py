@@ -6,10 +6,12 @@ The client drains partition after partition; where one raises, it forgets what i
 from __future__ import annotations
 
 import logging
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import ConsumerStoppedError, KafkaError, UnsupportedCodecError
+from faststream.kafka import KafkaBroker
 
 log = logging.getLogger(__name__)
 
@@ -58,3 +60,12 @@ class CarefulConsumer(AIOKafkaConsumer):  # type: ignore[misc] # the client libr
             await self.seek_to_beginning(partition)
         else:
             self.seek(partition, committed)
+
+
+async def start_carefully(broker: KafkaBroker) -> None:
+    """Start a broker whose subscribers read with `CarefulConsumer`."""
+    # Only when it has connected does FastStream say how consumers are made.
+    await broker.connect()
+    made_by = cast("partial[Any]", broker.config.broker_config.builder)
+    broker.config.broker_config.builder = partial(CarefulConsumer, **made_by.keywords)
+    await broker.start()

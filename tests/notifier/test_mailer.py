@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from services.notifier import mailer as mailer_module
 from services.notifier.commands import Kind
 from services.notifier.mails import words
+from shared.commands import Command
 from shared.contracts.base import Event
 from tests.builders import ANNA, BEN, SOON, Person
 from tests.notifier.conftest import ACCEPTED, MailServer, Notifier
@@ -326,6 +327,40 @@ async def test_what_was_sent_is_recorded_before_more_is_sent_when_the_database_w
     await notifier.deliver()
     assert mail_server.received == BOTH
     assert len(await notifier.receipts()) == 1
+
+
+async def test_what_cannot_be_recorded_together_is_recorded_alone_and_nobody_is_mailed_twice(
+    notifier: Notifier, mail_server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = notifier.room.bus.execute
+
+    async def one_at_a_time(*commands: Command) -> list[object]:
+        if len(commands) > 1:
+            raise RuntimeError
+        return await record(*commands)
+
+    monkeypatch.setattr(notifier.room.bus, "execute", one_at_a_time)
+    await notifier.room.hears(contact_of(ANNA), contact_of(BEN), possible_for(ANNA), possible_for(BEN))
+    await notifier.deliver()
+    assert sorted(mail_server.received) == [(ANNA.email, POSSIBLE), (BEN.email, POSSIBLE)]
+    assert await notifier.queued() == []
+
+
+async def test_one_delivery_that_cannot_be_recorded_at_all_has_nobody_else_mailed_twice(
+    notifier: Notifier, mail_server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = notifier.room.bus.execute
+
+    async def all_but_annas(*commands: Command) -> list[object]:
+        if any(command.account_id == ANNA.account_id for command in commands):
+            raise RuntimeError
+        return await record(*commands)
+
+    monkeypatch.setattr(notifier.room.bus, "execute", all_but_annas)
+    await notifier.room.hears(contact_of(ANNA), contact_of(BEN), possible_for(ANNA), possible_for(BEN))
+    for _ in range(3):
+        await notifier.round()
+    assert mail_server.received.count((BEN.email, POSSIBLE)) == 1
 
 
 async def _database_away(*_: object) -> list[object]:
