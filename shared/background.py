@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from shared.bus import CommandBus
 from shared.commands import Command
 from shared.errors import describe, is_transient
 
 log = logging.getLogger(__name__)
+
+C = TypeVar("C", bound=Command)
 
 
 async def again_and_again(what: str, attempt: Callable[[], Awaitable[None]], seconds: float) -> None:
@@ -28,8 +31,9 @@ async def again_and_again(what: str, attempt: Callable[[], Awaitable[None]], sec
         await asyncio.sleep(seconds)
 
 
-async def each_alone(bus: CommandBus, commands: Sequence[Command]) -> None:
-    """Carry out each command in a transaction of its own: one that cannot be carried out costs only itself."""
+async def each_alone(bus: CommandBus, commands: Sequence[C]) -> list[C]:
+    """Carry out each command in a transaction of its own; returns those that failed: they cost only themselves."""
+    failed = []
     for command in commands:
         try:
             await bus.execute(command)
@@ -38,6 +42,8 @@ async def each_alone(bus: CommandBus, commands: Sequence[Command]) -> None:
                 raise
             context = {"error": describe(error)}
             log.error("%s fails", type(command).__name__, extra=context)  # noqa: TRY400 - a trace may quote values
+            failed.append(command)
+    return failed
 
 
 def _told_to_stop() -> bool:

@@ -39,6 +39,7 @@ class Mailer:
         self._composer = composer
         self._patience = patience
         self._unrecorded: list[RecordDelivery] = []
+        self._unrecordable: set[int] = set()
 
     async def run(self) -> None:
         """Send until cancelled; begins anew when the database was away."""
@@ -56,7 +57,8 @@ class Mailer:
     async def round(self, connection: AsyncConnection) -> int:
         """Attempt what is due, at most one message of an account; returns how many there were."""
         await self._record()  # what an earlier round could not, or it would go out again
-        due = await repository.due(connection, self._bus.clock(), ROUND)
+        found = await repository.due(connection, self._bus.clock(), ROUND)
+        due = [message for message in found if message.id not in self._unrecordable]
         try:
             await self._attempt_all(due)
         finally:
@@ -91,6 +93,6 @@ class Mailer:
         except Exception as error:
             if is_transient(error):
                 raise
-            # One that cannot be recorded must not have the others sent again and again.
-            await each_alone(self._bus, self._unrecorded)
+            # What cannot be recorded must not be sent again and again, nor have the others sent again.
+            self._unrecordable |= {each.message_id for each in await each_alone(self._bus, self._unrecorded)}
         self._unrecorded.clear()

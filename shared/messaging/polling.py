@@ -18,6 +18,11 @@ log = logging.getLogger(__name__)
 LOOK_MILLISECONDS = 1_000
 
 
+def _is_about_a_record(error: Exception) -> bool:
+    """Tell a record that cannot be decoded from a broker that is away, or a stop."""
+    return isinstance(error, UnsupportedCodecError) or not isinstance(error, (ConsumerStoppedError, KafkaError))
+
+
 class CarefulConsumer(AIOKafkaConsumer):  # type: ignore[misc] # the client library has no types
     """Goes back to what was committed when a poll fails, and pauses the partition that cannot be read.
 
@@ -30,12 +35,9 @@ class CarefulConsumer(AIOKafkaConsumer):  # type: ignore[misc] # the client libr
         """Poll. Never raises for what stands in a record."""
         try:
             return await self._poll(*partitions, timeout_ms=timeout_ms, max_records=max_records)
-        except UnsupportedCodecError:
-            log.debug("a record is compressed in an unknown way")
-        except (ConsumerStoppedError, KafkaError):
-            raise
-        except Exception:  # noqa: BLE001 - whatever a decoder raises
-            log.debug("a record cannot be decoded")
+        except Exception as error:
+            if not _is_about_a_record(error):
+                raise
         await self._pause_what_cannot_be_read()
         return {}
 
@@ -48,7 +50,9 @@ class CarefulConsumer(AIOKafkaConsumer):  # type: ignore[misc] # the client libr
             await self._go_back(partition)
             try:
                 await self._poll(partition, timeout_ms=LOOK_MILLISECONDS)
-            except Exception:  # noqa: BLE001 - as above
+            except Exception as error:
+                if not _is_about_a_record(error):
+                    raise
                 self.pause(partition)
                 place = {"topic": partition.topic, "partition": partition.partition}
                 log.critical("partition stopped: it has a record that cannot be decoded", extra=place)
