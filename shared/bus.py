@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, TypedDict, TypeVar
@@ -85,6 +85,11 @@ class Work:
             msg = f"{event.type} announced without its account's lock"
             raise RuntimeError(msg)
         self.announced.append(event)
+
+
+async def closed_among(work: Work, accounts: Collection[UUID]) -> set[UUID]:
+    """Tell which of the accounts are closed here. Without their locks the answer would be worth nothing."""
+    return set(await work.connection.scalars(_CLOSED, {"accounts": sorted(accounts)}))
 
 
 def waves(commands: Sequence[Command]) -> Iterator[list[int]]:
@@ -174,5 +179,4 @@ class CommandBus:
         """Tell which accounts bar these commands. Without a lock the answer would be worth nothing."""
         if wave[0].outlives_account or wave[0].lock is Lock.NONE:
             return set()
-        accounts = sorted({command.account_id for command in wave})
-        return set(await work.connection.scalars(_CLOSED, {"accounts": accounts}))
+        return await closed_among(work, {command.account_id for command in wave})

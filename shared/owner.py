@@ -116,8 +116,3 @@ class DataOwner:
         order_id = await work.connection.scalar(_SUPPLEMENT, {"account": command.account_id, "items": receipt})
         if order_id:
             work.announce(DataErased(**work.stamp(command), order_id=order_id, items=tuple(items), supplement=True))
-
-
-async def closed_among(work: Work, accounts: Sequence[UUID]) -> set[UUID]:
-    """Tell which of the accounts are closed here."""
-    return set(await work.connection.scalars(_RECEIPTS, {"accounts": list(accounts)}))

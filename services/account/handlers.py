@@ -40,7 +40,7 @@ from services.account.domain import (
     decide_try,
 )
 from services.account.models import OWNER
-from shared.bus import Handlers, Work
+from shared.bus import Handlers, Work, closed_among
 from shared.commands import ACCOUNT_CLOSED, Command, EraseAccount, Refusal
 from shared.contracts.account import (
     AccountCancelled,
@@ -55,7 +55,6 @@ from shared.contracts.account import (
     SessionEnded,
 )
 from shared.contracts.receipts import Item, Outcome
-from shared.owner import closed_among
 from shared.personal_data import Category, Hold
 
 handlers = Handlers()

@@ -18,9 +18,8 @@ from services.notifier.domain import (
     received_draft,
 )
 from services.notifier.models import OWNER
-from shared.bus import Handlers, Work
+from shared.bus import Handlers, Work, closed_among
 from shared.commands import EraseAccount
-from shared.owner import closed_among
 
 handlers = Handlers()
 

@@ -19,7 +19,7 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from sqlalchemy import ARRAY, String, Uuid, bindparam, text
 
-from shared.bus import CommandBus, Work
+from shared.bus import CommandBus, Work, closed_among
 from shared.commands import Command, Lock
 from shared.contracts.base import Event
 from shared.contracts.receipts import Item, Outcome
@@ -31,7 +31,7 @@ from shared.messaging.dead_letters import Parked
 from shared.messaging.positions import Record
 from shared.messaging.reading import Message, Reader
 from shared.messaging.topic_ids import TopicIds
-from shared.owner import DataOwner, closed_among
+from shared.owner import DataOwner
 from shared.personal_data import Category
 from shared.settings import ServiceSettings
 
