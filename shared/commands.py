@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import IntEnum
 from typing import ClassVar
 from uuid import UUID
@@ -27,6 +28,8 @@ class Command:
 
     account_id: UUID
     caused_by: Event | None = None
+    taken_at: datetime | None = None
+    """When the broker took the message that asks for this, by its clock; none by the HTTP door."""
 
     lock: ClassVar[Lock] = Lock.EXCLUSIVE
     outlives_account: ClassVar[bool] = False
@@ -40,6 +43,14 @@ class Refusal:
     """Why a command was not carried out: a value, not an exception. `slug` is stable and public."""
 
     slug: str
+
+
+@dataclass(frozen=True)
+class Throttled(Refusal):
+    """Tried too often: again after so many seconds."""
+
+    slug: str = "too-many-tries"
+    seconds: int = 0
 
 
 ACCOUNT_CLOSED = Refusal("account-closed")

@@ -61,6 +61,32 @@ def create_messaging_tables() -> None:
     silence_statistics([("outbox", "body"), ("dead_letters", "body")])
 
 
+def add_tries_and_chunks() -> None:
+    """Add the counters of tries, the broker's time of dead letters, and marks of erasures still under way."""
+    op.create_table(
+        "tries",
+        sa.Column("subject", sa.Text, primary_key=True),
+        sa.Column("count", sa.Integer, nullable=False),
+        sa.Column("ends_at", MOMENT, nullable=False),
+    )
+    op.create_index("tries_ends_at", "tries", ["ends_at"])
+    op.add_column("dead_letters", sa.Column("taken_at", MOMENT))
+    op.execute("UPDATE dead_letters SET taken_at = parked_at")
+    op.alter_column("dead_letters", "taken_at", nullable=False)
+    op.add_column("closed_accounts", sa.Column("erased", sa.Boolean, nullable=False, server_default=sa.true()))
+    op.alter_column("closed_accounts", "erased", server_default=None)
+
+
+def add_ended_sessions() -> None:
+    """Add the sessions that have ended, for services that hear of them from account."""
+    op.create_table(
+        "ended_sessions",
+        sa.Column("session_id", sa.Uuid, primary_key=True),
+        sa.Column("ended_at", MOMENT, nullable=False),
+    )
+    op.create_index("ended_sessions_ended_at", "ended_sessions", ["ended_at"])
+
+
 def silence_statistics(columns: Iterable[tuple[str, str]]) -> None:
     """Keep the planner's statistics free of people's values: it would keep those of deleted rows."""
     for table, column in columns:

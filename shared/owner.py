@@ -51,6 +51,7 @@ def _mark(work: Work, order: EraseAccount, receipt: Receipt) -> dict[str, object
         "closed_at": work.now,
         "receipt": [item.model_dump(mode="json") for item in receipt.items],
         "remark": receipt.remark,
+        "erased": True,
     }
 
 

@@ -37,6 +37,7 @@ class Category(StrEnum):
 
     EMAIL = "email"
     PASSWORD = "password"  # noqa: S105 - the name of a category
+    SECOND_FACTOR = "second-factor"
     NICKNAME = "nickname"
     AVATAR = "avatar"
     REGION_AND_LANGUAGE = "region-and-language"
@@ -67,18 +68,19 @@ _WITH_ACCOUNT = "until the account is cancelled"
 PROCESSING: Mapping[Category, Processing] = {
     Category.EMAIL: Processing("to log in", CONTRACT, _WITH_ACCOUNT),
     Category.PASSWORD: Processing("to log in", CONTRACT, _WITH_ACCOUNT),
+    Category.SECOND_FACTOR: Processing("to log in", CONTRACT, "until the person turns it off"),
     Category.NICKNAME: Processing("to be addressed", CONTRACT, _WITH_ACCOUNT),
     Category.AVATAR: Processing("to be recognised", CONTRACT, _WITH_ACCOUNT),
     Category.REGION_AND_LANGUAGE: Processing("to apply the person's law and language", CONTRACT, _WITH_ACCOUNT),
     Category.POLICY_AGREEMENT: Processing("to show what was agreed to", CONTRACT, _WITH_ACCOUNT),
     Category.CREATION_TIME: Processing("to keep the account", CONTRACT, _WITH_ACCOUNT),
-    Category.LOGIN_TIMES: Processing("to show the person who logged in", CONTRACT, _WITH_ACCOUNT),
+    Category.LOGIN_TIMES: Processing("to show the person who logged in", CONTRACT, "for 180 days"),
     Category.INSTALLMENTS: Processing("to collect what is owed", CONTRACT, "until paid or lapsed"),
     Category.CANCELLATION: Processing("to carry out the cancellation", CONTRACT, _WITH_ACCOUNT),
     Category.DEVICE_DATA: Processing("to show what devices report", CONTRACT, "until the device is unbound"),
     Category.FEEDBACK: Processing("to answer feedback", CONTRACT, _WITH_ACCOUNT),
     Category.CONTACT: Processing("to send messages", CONTRACT, "until the last message has gone out"),
-    Category.MESSAGES: Processing("to send messages", CONTRACT, "until each has gone out"),
+    Category.MESSAGES: Processing("to send messages and show notices", CONTRACT, "sent, or shown for 90 days"),
     Category.UNHANDLED_MESSAGES: Processing(
         "to lose nothing", CONTRACT, "until handled, or the account is cancelled"
     ),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID
@@ -16,6 +17,7 @@ from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from shared.http import Problem
+from shared.keys import key_id
 
 ALGORITHM = "EdDSA"
 AUDIENCE = "adieu"
@@ -31,7 +33,10 @@ class Person:
 
 
 def issue_access_token(private_key: Any, person: Person, now: datetime) -> str:  # noqa: ANN401 - any key PyJWT takes
-    """Sign a token that every service can check by the public key alone, good for five minutes."""
+    """Sign a token that every service can check by the public key alone, good for five minutes.
+
+    It names its key, so that keys can be rotated: services know the next one before anything is signed with it.
+    """
     claims = {
         "sub": str(person.account_id),
         "sid": str(person.session_id),
@@ -39,21 +44,23 @@ def issue_access_token(private_key: Any, person: Person, now: datetime) -> str: 
         "iat": now,
         "exp": now + ACCESS_TOKEN_LIFE,
     }
-    return jwt.encode(claims, private_key, algorithm=ALGORITHM)
+    return jwt.encode(claims, private_key, algorithm=ALGORITHM, headers={"kid": key_id(private_key.public_key())})
 
 
-def read_access_token(public_key: Any, token: str) -> Person | None:  # noqa: ANN401 - any key PyJWT takes
-    """Tell who the token is about, or nobody where it is forged, expired or meant for others."""
+def read_access_token(public_keys: Mapping[str, Any], token: str, at: datetime) -> Person | None:
+    """Tell who the token was about at that time, or nobody where it is forged, expired or meant for others."""
     try:
         claims = jwt.decode(
             token,
-            public_key,
+            public_keys[jwt.get_unverified_header(token)["kid"]],
             algorithms=[ALGORITHM],
             audience=AUDIENCE,
-            options={"require": ["sub", "sid", "exp", "aud"]},
+            # The times are compared here, with a clock that is given.
+            options={"require": ["sub", "sid", "iat", "exp", "aud"], "verify_exp": False, "verify_iat": False},
         )
-        return Person(UUID(claims["sub"]), UUID(claims["sid"]))
-    except (jwt.InvalidTokenError, ValueError):
+        good_until = datetime.fromtimestamp(claims["exp"], UTC)
+        return Person(UUID(claims["sub"]), UUID(claims["sid"])) if at < good_until else None
+    except (jwt.PyJWTError, LookupError, ValueError, TypeError, AttributeError, OverflowError):
         return None
 
 
@@ -74,10 +81,12 @@ def token_bearer(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 ) -> Person:
     """Say who asks, by the access token alone (FastAPI dependency). Whether the session has ended is asked apart."""
-    settings = request.app.state.service.settings
-    person = credentials and read_access_token(settings.access_token_public_key, credentials.credentials)
+    service = request.app.state.service
+    keys = service.settings.access_token_public_keys
+    person = credentials and read_access_token(keys, credentials.credentials, service.clock())
     if not person:
-        raise Problem(HTTPStatus.UNAUTHORIZED, "not-logged-in", "Log in, and send the access token as bearer.")
+        how = {"WWW-Authenticate": "Bearer"}
+        raise Problem(HTTPStatus.UNAUTHORIZED, "not-logged-in", "Send a good access token as bearer.", how)
     return person
 
 

@@ -22,8 +22,9 @@ from shared.bus import CommandBus, Handlers
 from shared.clock import Clock, system_clock
 from shared.contracts.topics import ALL_TOPICS
 from shared.database import engine_for, missing_migrations
+from shared.edge import guard, show_doors
 from shared.errors import NotNow, describe, is_transient
-from shared.http import answer_problems
+from shared.http import PROBLEMS, answer_problems
 from shared.logging import log_as_json
 from shared.messaging.consumer import Consumer, Subscription, subscribe
 from shared.messaging.polling import start_carefully
@@ -43,7 +44,7 @@ STOP_SECONDS = 5.0
 
 Needed: aiokafka's consumer can wait for ever in its stop when it rejoins its group at that moment.
 """
-MOST_BYTES = 2 * 1024 * 1024
+MOST_BYTES = 4 * 1024 * 1024
 """The largest body that any door reads."""
 Task = Callable[["Service"], Awaitable[None]]
 
@@ -87,12 +88,15 @@ class Service:
             docs_url=None,
             redoc_url=None,
             max_body_size=MOST_BYTES,
+            responses=PROBLEMS,
         )
         app.state.service = self
         answer_problems(app)
         app.include_router(self._health())
         app.include_router(internal_api(self.consumers))
         app.include_router(self.parts.api)
+        show_doors(app)
+        guard(app, self.settings.cors_origins)
         return app
 
     def missing(self) -> list[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.keys import read_public_keys
 
 
 class ServiceSettings(BaseSettings):
@@ -23,6 +25,9 @@ class ServiceSettings(BaseSettings):
     http_port: int = 8000
     internal_token: str = Field(min_length=32)
     access_token_public_key_file: Path
+    """PEM; while keys are rotated it holds several."""
+    cors_origins: tuple[str, ...] = ()
+    """Whose web pages may call the public doors (a JSON list of origins); none by default."""
     log_level: str = "INFO"
     replica: str | None = None
     """A name that a restarted process has again and no other replica has: then its group does not miss it first."""
@@ -41,9 +46,9 @@ class ServiceSettings(BaseSettings):
     """By when no backup holds what was erased, as operated."""
 
     @cached_property
-    def access_token_public_key(self) -> Any:  # noqa: ANN401 - whichever of the key types the file holds
-        """The key that shows whether `account` has signed an access token."""
-        return load_pem_public_key(self.access_token_public_key_file.read_bytes())
+    def access_token_public_keys(self) -> Mapping[str, Any]:
+        """The keys that show whether `account` has signed an access token, by their ids."""
+        return read_public_keys(self.access_token_public_key_file)
 
     @property
     def mark_retention(self) -> timedelta:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, DateTime, Identity, Index, Integer, LargeBinary, Text, Uuid, func
+from sqlalchemy import BigInteger, Boolean, DateTime, Identity, Index, Integer, LargeBinary, Text, Uuid, func
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
@@ -85,6 +85,7 @@ class DeadLetter(SharedBase):
     topic: Mapped[str] = opaque(BROKER)
     partition: Mapped[int] = opaque(BROKER, Integer)
     offset: Mapped[int] = opaque(BROKER, BigInteger)
+    taken_at: Mapped[datetime] = opaque("when the broker took the message")
     account_id: Mapped[UUID | None] = opaque("random id; none where the bytes name no account")
     reason: Mapped[str] = opaque("slug")
     error: Mapped[str] = opaque("type and place of the error, never its values")
@@ -106,3 +107,18 @@ class ClosedAccount(SharedBase):
     closed_at: Mapped[datetime] = opaque("time of the erasure")
     receipt: Mapped[list[dict[str, Any]]] = opaque("categories and counts", JSONB)
     remark: Mapped[str | None] = opaque("slug")
+    erased: Mapped[bool] = opaque("false while much is being erased in chunks", Boolean)
+
+
+class Tries(SharedBase):
+    """How often something was tried in a period: by whom or at what is a keyed digest, which nobody can undo."""
+
+    __tablename__ = "tries"
+    __table_args__ = (
+        Index("tries_ends_at", "ends_at"),
+        rows(OfNobody("keyed digests and counters, for the period of a limit")),
+    )
+
+    subject: Mapped[str] = opaque("keyed digest", primary_key=True)
+    count: Mapped[int] = opaque("counts tries", Integer)
+    ends_at: Mapped[datetime] = opaque("end of this row")

@@ -94,4 +94,5 @@ def raw_record(
     """Put any bytes as the broker would hand them over."""
     at = next(_numbers) if offset is None else offset
     size = len(value or b"")
-    return ConsumerRecord(topic.name_for(source), partition, at, 0, 0, key, value, None, len(key), size, ())
+    taken_at = int(NOON.timestamp() * 1000)
+    return ConsumerRecord(topic.name_for(source), partition, at, taken_at, 1, key, value, None, len(key), size, ())

@@ -32,7 +32,7 @@ from services.account.commands import (
     StartCancellation,
     TellPossible,
 )
-from services.device.commands import BindDevice, ForgetSession, RecordReading, UnbindDevice
+from services.device.commands import BindDevice, RecordReading, UnbindDevice
 from services.notifier.commands import Outcome as Delivery
 from services.notifier.commands import QueueMessage, RecordDelivery, RememberContact, SettleContact
 from services.requests.commands import AddFeedback, AdmitOwner, OpenOrder, ReleaseOwner, Remind, TakeReceipt
@@ -52,6 +52,7 @@ from shared.contracts.billing import InstallmentOwed, InstallmentPaid
 from shared.contracts.receipts import DataErased, Item, Outcome, OwnerAnnounced, OwnerLeft, Phase
 from shared.contracts.requests import ErasureOrdered, ErasureSettled
 from shared.security import digest
+from shared.sessions import ForgetSession
 from tests.builders import ANNA, NEXT_MONTH, NOON, fact, named, record_of
 from tests.commands import (
     KNOW_THE_PRODUCT,

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from services.account.api import router
 from services.account.consumers import SUBSCRIPTIONS
-from services.account.domain import STARTED_KEPT
+from services.account.domain.cancellations import STARTED_KEPT
 from services.account.due import carry_out_what_is_due
 from services.account.handlers import handlers
 from services.account.models import OWNER, Cancellation, Installment, Registration, Session, UsedToken

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from services.account import repository
 from services.account.commands import CancelAccount, DropHeldPayments, SettleInstallment, TellPossible
-from services.account.domain import PARKED_PAYMENT_LAPSES
+from services.account.domain.cancellations import PARKED_PAYMENT_LAPSES
+from services.account.repository import cancellations, installments
 from shared.background import again_and_again, each_alone
 from shared.commands import Command
 from shared.contracts.account import Origin
@@ -26,10 +26,10 @@ async def due(service: Service) -> list[Command]:
     """List what is due now."""
     now = service.clock()
     async with service.engine.connect() as connection:
-        accounts = await repository.due_cancellations(connection, now)
-        lapsed = await repository.lapsed_installments(connection, now)
-        declined = await repository.declined_without_reason(connection)
-        unread = await repository.lapsed_payments(connection, now - PARKED_PAYMENT_LAPSES)
+        accounts = await cancellations.due_cancellations(connection, now)
+        lapsed = await installments.lapsed_installments(connection, now)
+        declined = await installments.declined_without_reason(connection)
+        unread = await installments.lapsed_payments(connection, now - PARKED_PAYMENT_LAPSES)
     return [
         *(CancelAccount(account_id=account_id, origin=Origin.APP) for account_id in accounts),
         *(SettleInstallment(account_id=account, installment_id=installment) for account, installment in lapsed),

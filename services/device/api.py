@@ -15,8 +15,9 @@ from services.device.domain import Bound
 from shared.commands import Command, Refusal
 from shared.contracts.base import Text
 from shared.http import Body, Problem
-from shared.security import Person, digest, internal_door, token_bearer
+from shared.security import digest, internal_door
 from shared.service import Running, Service
+from shared.sessions import Asking
 
 router = APIRouter()
 
@@ -42,17 +43,6 @@ class Products(Body):
     """Devices that were made."""
 
     products: list[Product] = Field(min_length=1, max_length=1000)
-
-
-async def logged_in(service: Running, person: Annotated[Person, Depends(token_bearer)]) -> Person:
-    """Say who asks, in a session that is not known to have ended (FastAPI dependency)."""
-    async with service.engine.connect() as connection:
-        if await repository.session_ended(connection, person.session_id):
-            raise Problem(HTTPStatus.UNAUTHORIZED, "session-ended", "Log in again.")
-    return person
-
-
-Asking = Annotated[Person, Depends(logged_in)]
 
 
 async def _done(service: Service, command: Command, refused: HTTPStatus) -> object:

@@ -9,12 +9,11 @@ from fastapi import FastAPI
 from services.device.api import router
 from services.device.consumers import SUBSCRIPTIONS
 from services.device.handlers import handlers
-from services.device.models import OWNER, EndedSession
+from services.device.models import OWNER
 from services.device.settings import Settings
 from shared.clock import Clock, system_clock
-from shared.retention import Keep
-from shared.security import ACCESS_TOKEN_LIFE
 from shared.service import Parts, Service, serve
+from shared.sessions import ENDED_SESSIONS_KEPT
 
 PARTS = Parts(
     owner=OWNER,
@@ -22,7 +21,7 @@ PARTS = Parts(
     subscriptions=SUBSCRIPTIONS,
     api=router,
     migrations=Path(__file__).parent / "migrations",
-    retention=(Keep(EndedSession.ended_at, 2 * ACCESS_TOKEN_LIFE),),
+    retention=(ENDED_SESSIONS_KEPT,),
 )
 
 

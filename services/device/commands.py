@@ -32,16 +32,8 @@ class RecordReading(Command):
 
     lock: ClassVar[Lock] = Lock.NONE
 
-    binding_id: UUID
+    binding_id: UUID | None = None
+    serial: str | None = None
     event_id: UUID
     measured_at: datetime
     values: Mapping[str, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ForgetSession(Command):
-    """Take no more access tokens of a session."""
-
-    lock: ClassVar[Lock] = Lock.SHARED
-
-    session_id: UUID

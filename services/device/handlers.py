@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from uuid import uuid4
 
 from services.device import repository
-from services.device.commands import BindDevice, ForgetSession, RecordReading, UnbindDevice
+from services.device.commands import BindDevice, RecordReading, UnbindDevice
 from services.device.domain import NO_SUCH_DEVICE, NOT_AVAILABLE, Bound, decide_bind
 from services.device.models import OWNER
 from shared.bus import Handlers, Work
 from shared.commands import EraseAccount, Refusal
 from shared.contracts.device import DeviceBound, DeviceUnbound
+from shared.sessions import ForgetSession, forget_sessions
 
 log = logging.getLogger(__name__)
 handlers = Handlers()
+handlers.of(ForgetSession)(forget_sessions)
 
 
 @handlers.of(BindDevice)
@@ -58,12 +60,6 @@ async def record_readings(work: Work, commands: Sequence[RecordReading]) -> None
     kept = await repository.record(work.connection, commands)
     if kept < len(commands):
         log.info("readings dropped: no such binding, or a repeat", extra={"count": len(commands) - kept})
-
-
-@handlers.of(ForgetSession)
-async def forget_sessions(work: Work, commands: Sequence[ForgetSession]) -> None:
-    """Take no more tokens of these sessions."""
-    await repository.forget_sessions(work.connection, [c.session_id for c in commands], work.now)
 
 
 @handlers.of(EraseAccount)

@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index
+from sqlalchemy import Index, Integer, text
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
 from shared.contracts.receipts import Phase
 from shared.owner import DataOwner
 from shared.personal_data import Category, OfAccount, OfNobody, opaque, personal, rows
+from shared.sessions import SessionsBase
 from shared.tables import COLUMN_TYPES
 
 RANDOM = "random id"
@@ -34,19 +35,6 @@ class Product(Base):
     pairing_digest: Mapped[str] = opaque("digest of the code in the box")
 
 
-class EndedSession(Base):
-    """A session whose access tokens are no longer good, until they have expired anyway."""
-
-    __tablename__ = "ended_sessions"
-    __table_args__ = (
-        Index("ended_sessions_ended_at", "ended_at"),
-        rows(OfNobody("random ids, for the life of an access token")),
-    )
-
-    session_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
-    ended_at: Mapped[datetime] = opaque("end of this row is a token's life later")
-
-
 class Binding(Base):
     """A device that belongs to an account; the database holds that it is one at a time.
 
@@ -60,20 +48,32 @@ class Binding(Base):
     id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
     account_id: Mapped[UUID] = opaque(RANDOM)
     serial: Mapped[str] = personal(Category.DEVICE_DATA, unique=True)
+    name: Mapped[str | None] = personal(Category.DEVICE_DATA)
     bound_at: Mapped[datetime] = personal(Category.DEVICE_DATA)
+    version: Mapped[int] = opaque("counts changes", Integer, server_default=text("1"))
+
+
+class Unbound(Base):
+    """A binding that has ended, while its many readings are being erased."""
+
+    __tablename__ = "unbound"
+    __table_args__ = rows(OfAccount())
+
+    account_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
+    binding_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
 
 
 class Reading(Base):
-    """What a device has measured while it was bound. Unique by binding and event, so a repeat is no second one."""
+    """What a device has measured while it was bound. Its key makes a repeat no second one, and orders by time."""
 
     __tablename__ = "readings"
     __table_args__ = rows(OfAccount())
 
     account_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
     binding_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
+    measured_at: Mapped[datetime] = personal(Category.DEVICE_DATA, primary_key=True)
     event_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
-    measured_at: Mapped[datetime] = personal(Category.DEVICE_DATA)
     values: Mapped[dict[str, Any]] = personal(Category.DEVICE_DATA)
 
 
-OWNER = DataOwner("device", Phase.DATA, Base.metadata)
+OWNER = DataOwner("device", Phase.DATA, Base.metadata, SessionsBase.metadata)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.device.commands import RecordReading
 from services.device.domain import Product
-from services.device.models import Binding, EndedSession, Reading
+from services.device.models import Binding, Reading
 from services.device.models import Product as ProductRow
 from shared.database import rows_of
 
@@ -96,15 +95,3 @@ async def add_products(connection: AsyncConnection, rows: Sequence[dict[str, Any
     new = upsert(ProductRow)
     changed = {"model": new.excluded.model, "pairing_digest": new.excluded.pairing_digest}
     await connection.execute(new.on_conflict_do_update(index_elements=[ProductRow.serial], set_=changed), rows)
-
-
-async def forget_sessions(connection: AsyncConnection, sessions: Sequence[UUID], now: datetime) -> None:
-    """Mark sessions as ended."""
-    rows = [{"session_id": session_id, "ended_at": now} for session_id in sessions]
-    await connection.execute(upsert(EndedSession).on_conflict_do_nothing(), rows)
-
-
-async def session_ended(connection: AsyncConnection, session_id: UUID) -> bool:
-    """Tell whether a session was ended."""
-    query = select(EndedSession.session_id).where(EndedSession.session_id == session_id)
-    return await connection.scalar(query) is not None

@@ -10,13 +10,16 @@ from fastapi import FastAPI
 from services.notifier.api import router
 from services.notifier.channels import Smtp
 from services.notifier.consumers import SUBSCRIPTIONS
+from services.notifier.domain import NOTICES_KEPT
 from services.notifier.handlers import handlers
 from services.notifier.mailer import Mailer
 from services.notifier.mails import Composer
-from services.notifier.models import OWNER
+from services.notifier.models import OWNER, Notice
 from services.notifier.settings import Settings
 from shared.clock import Clock, system_clock
+from shared.retention import Keep
 from shared.service import Parts, Service, serve
+from shared.sessions import ENDED_SESSIONS_KEPT
 
 
 async def deliver_messages(service: Service) -> None:
@@ -31,6 +34,7 @@ PARTS = Parts(
     subscriptions=SUBSCRIPTIONS,
     api=router,
     migrations=Path(__file__).parent / "migrations",
+    retention=(Keep(Notice.told_at, NOTICES_KEPT), ENDED_SESSIONS_KEPT),
     tasks=(deliver_messages,),
 )
 

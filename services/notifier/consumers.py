@@ -18,6 +18,7 @@ from shared.contracts.base import AccountEvent, Event
 from shared.contracts.requests import ErasureOrdered, ErasureSettled
 from shared.contracts.topics import ACCOUNTS, CONTACTS, ORDERS
 from shared.messaging.consumer import Subscription
+from shared.sessions import SESSIONS_HEARD
 
 
 def on_contact(event: Event) -> Command | None:
@@ -93,5 +94,6 @@ def _settle(event: ErasureSettled | ErasureOrdered, references: tuple[str, ...] 
 SUBSCRIPTIONS = (
     Subscription(CONTACTS, on_contact),
     Subscription(ACCOUNTS, on_account),
+    SESSIONS_HEARD,
     Subscription(ORDERS, on_order),
 )

@@ -20,6 +20,7 @@ from services.notifier.commands import (
 )
 
 ENGLISH, SIMPLIFIED_CHINESE = LANGUAGES = ("en", "zh-Hans")
+NOTICES_KEPT = timedelta(days=90)
 LONGEST_PAUSE = timedelta(minutes=5)
 
 # An address without quoting, comments or anything that could end a header or an SMTP command.

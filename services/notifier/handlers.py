@@ -20,8 +20,10 @@ from services.notifier.domain import (
 from services.notifier.models import OWNER
 from shared.bus import Handlers, Work, closed_among
 from shared.commands import EraseAccount
+from shared.sessions import ForgetSession, forget_sessions
 
 handlers = Handlers()
+handlers.of(ForgetSession)(forget_sessions)
 
 
 @handlers.of(RememberContact)

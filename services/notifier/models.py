@@ -12,6 +12,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped
 from shared.contracts.receipts import Phase
 from shared.owner import DataOwner
 from shared.personal_data import Category, OfAccount, opaque, personal, rows
+from shared.sessions import SessionsBase
 from shared.tables import COLUMN_TYPES
 
 RANDOM = "random id"
@@ -68,6 +69,26 @@ class Message(Base):
     attempts: Mapped[int] = opaque("counts attempts", Integer, server_default=text("0"))
     next_attempt_at: Mapped[datetime] = opaque("time of the next attempt")
     sent: Mapped[bool] = opaque("attempted for good", Boolean, server_default=false())
+    notice_id: Mapped[UUID | None] = opaque("random id of what the app shows of it")
 
 
-OWNER = DataOwner("notifier", Phase.CONTACT, Base.metadata)
+class Notice(Base):
+    """A message as the app shows it, for a time."""
+
+    __tablename__ = "notices"
+    __table_args__ = (
+        Index("notices_account", "account_id", "told_at", "id"),
+        Index("notices_told_at", "told_at"),
+        rows(OfAccount()),
+    )
+
+    id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
+    account_id: Mapped[UUID] = opaque(RANDOM)
+    kind: Mapped[str] = opaque("names a template")
+    parameters: Mapped[dict[str, Any]] = personal(Category.MESSAGES)
+    told_at: Mapped[datetime] = personal(Category.MESSAGES)
+    read_at: Mapped[datetime | None] = personal(Category.MESSAGES)
+    mailed: Mapped[str] = opaque("what became of the mail: waiting, delivered, undeliverable, expired")
+
+
+OWNER = DataOwner("notifier", Phase.CONTACT, Base.metadata, SessionsBase.metadata)

@@ -15,6 +15,7 @@ from services.requests.settings import Settings
 from shared.clock import Clock, system_clock
 from shared.retention import Keep
 from shared.service import Parts, Service, serve
+from shared.sessions import ENDED_SESSIONS_KEPT
 
 
 def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
@@ -25,7 +26,7 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
         subscriptions=SUBSCRIPTIONS,
         api=router,
         migrations=Path(__file__).parent / "migrations",
-        retention=(Keep(Order.completed_at, settings.proof_retention),),
+        retention=(Keep(Order.completed_at, settings.proof_retention), ENDED_SESSIONS_KEPT),
         tasks=(reminder(settings),),
     )
     return Service(parts, settings, clock).http()

@@ -12,6 +12,7 @@ from services.requests.rollcall import Due, Order
 from shared.contracts.topics import LONGEST_PERSONAL_RETENTION, LONGEST_RETENTION
 from shared.retention import NAMELESS_KEPT
 from shared.settings import ServiceSettings
+from shared.throttle import LONGEST_PERIOD
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Periods:
             "ids of events that were handled": LONGEST_RETENTION + timedelta(days=1),
             "events that name the account by a random id": LONGEST_RETENTION,
             "digests of used tokens": timedelta(hours=24),
+            "keyed digests that count tries": LONGEST_PERIOD,
             "codes for other registrations of the address, not yet delivered": timedelta(hours=24),
             "this order and its certificate": self.proof,
             "personal messages not yet read or purged, log segments not yet rolled": LONGEST_PERSONAL_RETENTION,

@@ -18,6 +18,7 @@ from shared.contracts.base import Event
 from shared.contracts.receipts import DataErased, OwnerAnnounced, OwnerLeft
 from shared.contracts.topics import ACCOUNTS, FEEDBACK, ORDERS, RECEIPTS
 from shared.messaging.consumer import Subscription
+from shared.sessions import SESSIONS_HEARD
 
 
 def on_account(event: Event) -> Command | None:
@@ -79,5 +80,6 @@ SUBSCRIPTIONS = (
     Subscription(ACCOUNTS, on_account),
     Subscription(RECEIPTS, on_receipt),
     Subscription(FEEDBACK, on_feedback),
+    SESSIONS_HEARD,
     Subscription(ORDERS, OWNER.command_for),
 )

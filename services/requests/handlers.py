@@ -22,8 +22,10 @@ from shared.bus import Handlers, Work
 from shared.commands import Command, EraseAccount
 from shared.contracts.receipts import Phase
 from shared.contracts.requests import ErasureCompleted, ErasureOrdered, ErasureSettled, OwnerAdmitted
+from shared.sessions import ForgetSession, forget_sessions
 
 handlers = Handlers()
+handlers.of(ForgetSession)(forget_sessions)
 
 
 class Ledger:

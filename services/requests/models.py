@@ -13,6 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped
 from shared.contracts.receipts import Phase
 from shared.owner import DataOwner
 from shared.personal_data import Category, OfAccount, OfNobody, opaque, personal, rows
+from shared.sessions import SessionsBase
 from shared.tables import COLUMN_TYPES
 
 RANDOM = "random id"
@@ -29,12 +30,25 @@ class Feedback(Base):
     """What a person has written in the app."""
 
     __tablename__ = "feedback"
-    __table_args__ = (Index("feedback_account", "account_id"), rows(OfAccount()))
+    __table_args__ = (Index("feedback_account", "account_id", "submitted_at", "id"), rows(OfAccount()))
 
     id: Mapped[UUID] = opaque("random id, of the event", primary_key=True)
     account_id: Mapped[UUID] = opaque(RANDOM)
     text: Mapped[str] = personal(Category.FEEDBACK)
     submitted_at: Mapped[datetime] = personal(Category.FEEDBACK)
+
+
+class FeedbackPicture(Base):
+    """A picture that belongs to what a person has written."""
+
+    __tablename__ = "feedback_pictures"
+    __table_args__ = (Index("feedback_pictures_account", "account_id"), rows(OfAccount()))
+
+    feedback_id: Mapped[UUID] = opaque("random id", primary_key=True)
+    number: Mapped[int] = opaque("place among its pictures, from 1", Integer, primary_key=True)
+    account_id: Mapped[UUID] = opaque(RANDOM)
+    content: Mapped[bytes] = personal(Category.FEEDBACK)
+    media_type: Mapped[str] = personal(Category.FEEDBACK)
 
 
 class Owner(Base):
@@ -96,4 +110,4 @@ class Due(Base):
     remark: Mapped[str | None] = opaque("slug")
 
 
-OWNER = DataOwner("requests", Phase.DATA, Base.metadata)
+OWNER = DataOwner("requests", Phase.DATA, Base.metadata, SessionsBase.metadata)

@@ -42,6 +42,43 @@ class AccountRegistered(AccountEvent):
     type: Literal["AccountRegistered"] = "AccountRegistered"
 
 
+class AddressRegisteredAgain(AccountEvent):
+    """Somebody has tried to register with the address of this account; nothing came of it."""
+
+    topic = ACCOUNTS
+    type: Literal["AddressRegisteredAgain"] = "AddressRegisteredAgain"
+
+
+class NewClientSeen(AccountEvent):
+    """Somebody has logged in with a client (a phone, a browser) that this account was not used with before."""
+
+    topic = ACCOUNTS
+    type: Literal["NewClientSeen"] = "NewClientSeen"
+    session_id: UUID
+
+
+class PasswordChanged(AccountEvent):
+    """The password is another one from now on."""
+
+    topic = ACCOUNTS
+    type: Literal["PasswordChanged"] = "PasswordChanged"
+
+
+class SecondFactorChanged(AccountEvent):
+    """To log in takes a second factor from now on, or no longer does."""
+
+    topic = ACCOUNTS
+    type: Literal["SecondFactorChanged"] = "SecondFactorChanged"
+    enabled: bool
+
+
+class EmailRestored(AccountEvent):
+    """A change of the address was undone by whoever has the old one; every session has ended."""
+
+    topic = ACCOUNTS
+    type: Literal["EmailRestored"] = "EmailRestored"
+
+
 class CancellationDeclined(AccountEvent):
     """A cancellation is not possible now; nothing was erased."""
 
@@ -117,3 +154,36 @@ class ConfirmationRequested(AccountEvent):
     language: str
     code: str
     expires_at: Moment
+
+
+class PasswordResetRequested(AccountEvent):
+    """Somebody has forgotten the password of the account with this address. Personal."""
+
+    topic = CONTACTS
+    type: Literal["PasswordResetRequested"] = "PasswordResetRequested"
+    email: str
+    language: str
+    code: str
+    expires_at: Moment
+
+
+class EmailChangeRequested(AccountEvent):
+    """The person wants this new address, and has to show that it is theirs. Personal."""
+
+    topic = CONTACTS
+    type: Literal["EmailChangeRequested"] = "EmailChangeRequested"
+    email: str
+    language: str
+    code: str
+    expires_at: Moment
+
+
+class EmailChanged(AccountEvent):
+    """The account has another address; whoever has the old one, named here, can undo that for a time. Personal."""
+
+    topic = CONTACTS
+    type: Literal["EmailChanged"] = "EmailChanged"
+    email: str
+    language: str
+    undo_token: str
+    undo_until: Moment

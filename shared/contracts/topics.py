@@ -89,13 +89,27 @@ BINDINGS = Topic("device.bindings.v1", owner="device")
 ORDERS = Topic("requests.orders.v1", owner="requests")
 RECEIPTS = Topic("*.receipts.v1", owner="each data owner")
 TELEMETRY = Topic("app.telemetry.v1", owner="app", personal=True, reader="device", retention=PERSONAL_RETENTION)
+DEVICE_ACTIONS = Topic(
+    "app.device-actions.v1", owner="app", personal=True, reader="device", retention=PERSONAL_RETENTION
+)
 FEEDBACK = Topic("app.feedback.v1", owner="app", personal=True, reader="requests", retention=PERSONAL_RETENTION)
 INSTALLMENTS = Topic("billing.installments.v1", owner="billing")
 
 DATA_OWNERS = ("account", "device", "requests", "notifier")
 """The owners that Adieu comes with; others announce themselves."""
 
-TOPICS = (ACCOUNTS, SESSIONS, CONTACTS, BINDINGS, ORDERS, RECEIPTS, TELEMETRY, FEEDBACK, INSTALLMENTS)
+TOPICS = (
+    ACCOUNTS,
+    SESSIONS,
+    CONTACTS,
+    BINDINGS,
+    ORDERS,
+    RECEIPTS,
+    TELEMETRY,
+    DEVICE_ACTIONS,
+    FEEDBACK,
+    INSTALLMENTS,
+)
 
 
 def receipts_of(owner: str) -> Topic:

@@ -252,7 +252,8 @@ class Consumer:
 
 
 def _record_of(row: Any) -> Record:  # noqa: ANN401 - a row
-    return Record(row.topic, row.partition, row.offset, 0, 0, b"", row.body, None, -1, len(row.body), ())
+    taken_at = int(row.taken_at.timestamp() * 1000)
+    return Record(row.topic, row.partition, row.offset, taken_at, 1, b"", row.body, None, -1, len(row.body), ())
 
 
 class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc] # the client library has no types

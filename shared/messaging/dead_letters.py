@@ -12,6 +12,7 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     Boolean,
+    DateTime,
     Integer,
     LargeBinary,
     String,
@@ -29,11 +30,11 @@ from shared.database import rows_of
 from shared.tables import ClosedAccount, DeadLetter
 
 _PARK = text(
-    'INSERT INTO dead_letters (topic, partition, "offset", account_id, reason, error, body)'
-    ' SELECT topic, partition, "offset", account_id, reason, error, body'
-    " FROM unnest(:topic, :partition, :offset, :account_id, :reason, :error, :body, :outlives_account)"
+    'INSERT INTO dead_letters (topic, partition, "offset", taken_at, account_id, reason, error, body)'
+    ' SELECT topic, partition, "offset", taken_at, account_id, reason, error, body'
+    " FROM unnest(:topic, :partition, :offset, :taken_at, :account_id, :reason, :error, :body, :outlives_account)"
     " WITH ORDINALITY"
-    ' AS new(topic, partition, "offset", account_id, reason, error, body, outlives_account, nth)'
+    ' AS new(topic, partition, "offset", taken_at, account_id, reason, error, body, outlives_account, nth)'
     " WHERE outlives_account OR NOT EXISTS"
     " (SELECT FROM closed_accounts WHERE closed_accounts.account_id = new.account_id)"
     " ORDER BY nth"
@@ -41,6 +42,7 @@ _PARK = text(
     *(bindparam(name, type_=ARRAY(String)) for name in ("topic", "reason", "error")),
     bindparam("partition", type_=ARRAY(Integer)),
     bindparam("offset", type_=ARRAY(BigInteger)),
+    bindparam("taken_at", type_=ARRAY(DateTime(timezone=True))),
     bindparam("account_id", type_=ARRAY(Uuid)),
     bindparam("body", type_=ARRAY(LargeBinary)),
     bindparam("outlives_account", type_=ARRAY(Boolean)),
@@ -74,6 +76,7 @@ class Parked:
     topic: str
     partition: int
     offset: int
+    taken_at: datetime
     account_id: UUID | None
     reason: str
     error: str
@@ -134,7 +137,10 @@ async def in_line(connection: AsyncConnection, letter: DeadLetterView) -> list[A
         else DeadLetter.id == letter.id
     )
     result = await connection.execute(
-        select(*_SHOWN, DeadLetter.body).where(together).order_by(DeadLetter.id).with_for_update()
+        select(*_SHOWN, DeadLetter.taken_at, DeadLetter.body)
+        .where(together)
+        .order_by(DeadLetter.id)
+        .with_for_update()
     )
     return list(result)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -51,7 +52,13 @@ class Message:
         record = self.record
         body = record.value or b""
         place = (record.topic, record.partition, record.offset)
-        return Parked(*place, self.account_id, reason, error, body, self.outlives_account)
+        taken_at = taken_at_of(record)
+        return Parked(*place, taken_at, self.account_id, reason, error, body, self.outlives_account)
+
+
+def taken_at_of(record: Record) -> datetime:
+    """When the broker took the record, by its clock."""
+    return datetime.fromtimestamp(record.timestamp / 1000, UTC)
 
 
 def account_named_by(record: Record) -> UUID | None:
@@ -85,7 +92,10 @@ class Reader:
         if event.source != self._topic.owner_of(record.topic):
             return self._unreadable(record, "wrong-source", "the topic is not this source's")
         account_id = event.account_id if isinstance(event, AccountEvent) else None
-        return Message(record, account_id, event, self._command_for(event))
+        command = self._command_for(event)
+        if command:
+            command = replace(command, taken_at=taken_at_of(record))
+        return Message(record, account_id, event, command)
 
     @staticmethod
     def _unreadable(record: Record, reason: str, error: str) -> Message:

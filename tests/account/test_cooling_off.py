@@ -16,7 +16,7 @@ from services.account.commands import (
     SpendTry,
     StartCancellation,
 )
-from services.account.domain import (
+from services.account.domain.cancellations import (
     MOST_STARTED,
     PASSWORD_TRIES,
     STARTED_TOO_OFTEN,
@@ -25,7 +25,7 @@ from services.account.domain import (
     Ok,
     Scheduled,
 )
-from services.account.repository import due_cancellations
+from services.account.repository.cancellations import due_cancellations
 from shared.contracts.account import Origin
 from shared.retention import sweep
 from tests.builders import NOON, named

@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 
 from services.account.commands import KeepAccount, ScheduleCancellation, SpendTry
-from services.account.domain import (
+from services.account.domain.cancellations import (
     ALREADY_SCHEDULED,
     MOST_STARTED,
     NOT_CONTINUED,

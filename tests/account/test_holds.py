@@ -8,7 +8,7 @@ import pytest
 
 from services.account import repository
 from services.account.commands import SettleInstallment
-from services.account.domain import PARKED_PAYMENT_LAPSES, Declined
+from services.account.domain.cancellations import PARKED_PAYMENT_LAPSES, Declined
 from services.account.due import due
 from shared.contracts.account import AccountCancelled
 from shared.contracts.base import Event, reader

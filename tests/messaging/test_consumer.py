@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import event as engine_event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from services.account import repository as account_repository
+from services.account.repository import installments as account_repository
 from services.requests import repository
 from shared.contracts.account import AccountCancelled, CancellationPossible, Origin
 from shared.contracts.app import FeedbackSubmitted

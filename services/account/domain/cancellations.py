@@ -1,4 +1,4 @@
-"""Rules of account: whether a cancellation can be had, and on which confirmation."""
+"""Rules of leaving: whether a cancellation can be had, and on which confirmation."""
 
 from __future__ import annotations
 
@@ -18,20 +18,15 @@ from shared.commands import ACCOUNT_CLOSED, Refusal
 from shared.contracts.account import Decline, DeclineReason, Origin
 
 TOKEN_LIFE = timedelta(minutes=10)
-CODE_LIFE = timedelta(hours=24)
-SESSION_LIFE = timedelta(days=30)
 PARKED_PAYMENT_LAPSES = timedelta(days=30)
 """The latest end of the hold that a payment message which nobody could read stands for."""
-CODE_TRIES = 3
 PASSWORD_TRIES = 5
-
 TOKEN_INVALID = Refusal("cancellation-token-invalid")
 NOT_CONTINUED = Refusal("cancellation-not-continued")
 NOT_SCHEDULED = Refusal("cancellation-not-scheduled")
 ALREADY_SCHEDULED = Refusal("cancellation-scheduled")
 TRIES_SPENT = Refusal("tries-spent")
 STARTED_TOO_OFTEN = Refusal("started-too-often")
-
 MOST_STARTED = 50
 """So many references a person can hold at once: an event names them all."""
 STARTED_KEPT = timedelta(hours=24)

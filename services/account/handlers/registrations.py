@@ -1,0 +1,60 @@
+"""What account does when somebody wants an account."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.account.commands import (
+    ConfirmRegistration,
+    Register,
+)
+from services.account.domain.cancellations import (
+    Ok,
+)
+from services.account.handlers.registry import handlers
+from services.account.repository import registrations
+from shared.bus import Work
+from shared.commands import Refusal
+from shared.contracts.account import (
+    AccountRegistered,
+    ConfirmationRequested,
+    ContactChanged,
+)
+
+CODE_WRONG = Refusal("code-wrong")
+
+
+@handlers.of(Register)
+async def register(work: Work, commands: Sequence[Register]) -> None:
+    """Keep the registration and have its code mailed; a known address gets neither, and the same answer."""
+    for command in commands:
+        if not await registrations.email_known(work.connection, command.email):
+            await registrations.add_registration(work.connection, command)
+            work.announce(
+                ConfirmationRequested(
+                    **work.stamp(command),
+                    email=command.email,
+                    language=command.language,
+                    code=command.code,
+                    expires_at=command.expires_at,
+                )
+            )
+
+
+@handlers.of(ConfirmRegistration)
+async def confirm_registration(work: Work, commands: Sequence[ConfirmRegistration]) -> list[Ok | Refusal]:
+    """Make the account, and tell where its messages go."""
+    return [await _confirm(work, command) for command in commands]
+
+
+async def _confirm(work: Work, command: ConfirmRegistration) -> Ok | Refusal:
+    registration = await registrations.take_registration(work.connection, command, work.now)
+    if not registration or registration.code_digest != command.code_digest:
+        return CODE_WRONG
+    if not await registrations.open_account(work.connection, registration, work.now):
+        return CODE_WRONG
+    work.announce(AccountRegistered(**work.stamp(command)))
+    work.announce(
+        ContactChanged(**work.stamp(command), version=1, email=registration.email, language=registration.language)
+    )
+    return Ok()
