@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -66,9 +67,12 @@ class Installation:
                 self._private_key_file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
             )
         private_key = load_pem_private_key(self._private_key_file.read_bytes(), password=None)
-        self._public_key_file.write_bytes(
-            private_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        )
+        public = private_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        known = self._public_key_file.read_bytes() if self._public_key_file.exists() else b""
+        if public not in known:  # keys that are being rotated out stay
+            self._public_key_file.write_bytes(known + public)
+        if not self._second_factor_keys_file.exists():
+            _write_secret(self._second_factor_keys_file, Fernet.generate_key())
         for name in ("internal-token", *map(_password_name, SERVICES)):
             if not (self._secrets / name).exists():
                 _write_secret(self._secrets / name, secrets.token_urlsafe(32).encode())
@@ -142,6 +146,7 @@ class Installation:
         }
         if service == "account":
             environment["ACCESS_TOKEN_PRIVATE_KEY_FILE"] = str(self._private_key_file)
+            environment["SECOND_FACTOR_KEYS_FILE"] = str(self._second_factor_keys_file)
         if service == "notifier":
             host, _, port = self.addresses.smtp.rpartition(":")
             environment |= {"SMTP_HOST": host, "SMTP_PORT": port}
@@ -185,6 +190,10 @@ class Installation:
     @property
     def _public_key_file(self) -> Path:
         return self._secrets / "access-token-public.pem"
+
+    @property
+    def _second_factor_keys_file(self) -> Path:
+        return self._secrets / "second-factor-keys"
 
     def _secret(self, name: str) -> str:
         return (self._secrets / name).read_text()

@@ -54,6 +54,8 @@ class Throttled(Refusal):
 
 
 ACCOUNT_CLOSED = Refusal("account-closed")
+CHANGED_MEANWHILE = Refusal("changed-meanwhile")
+"""Somebody was first: it is no longer what the person has seen."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,10 +70,12 @@ class Problem(Exception):  # noqa: N818 - the field's word, RFC 9457
 
 # Refusals
 
-CHANGED_MEANWHILE = Refusal("changed-meanwhile")
 _STATUS_OF = {
     "account-closed": HTTPStatus.GONE,
     "changed-meanwhile": HTTPStatus.PRECONDITION_FAILED,
+    "second-factor-needed": HTTPStatus.UNAUTHORIZED,
+    "second-factor-wrong": HTTPStatus.UNAUTHORIZED,
+    "session-ended": HTTPStatus.UNAUTHORIZED,
     "too-many-tries": HTTPStatus.TOO_MANY_REQUESTS,
 }
 
@@ -85,6 +87,13 @@ def refused(refusal: Refusal) -> Problem:
         return Problem(_STATUS_OF[refusal.slug], refusal.slug, "Wait as `Retry-After` says.", after)
     missing = HTTPStatus.NOT_FOUND if refusal.slug.startswith("no-such-") else HTTPStatus.CONFLICT
     return Problem(_STATUS_OF.get(refusal.slug, missing), refusal.slug)
+
+
+def picture_problem(slug: str) -> Problem:
+    """Say why a picture cannot be taken."""
+    large = slug == "picture-too-large"
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if large else HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    return Problem(status, slug, "PNG, JPEG or WebP of at most 1 MiB.")
 
 
 async def done(bus: CommandBus, command: Command) -> Any:  # noqa: ANN401 - the command's own outcome

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import pyotp
+from cryptography.fernet import Fernet
+
 from services.account.commands import (
     CancelAccount,
     ConfirmRegistration,
     ContinueCancellation,
+    EnableSecondFactor,
+    NewClient,
     OpenSession,
+    PrepareSecondFactor,
     Register,
     StartCancellation,
 )
+from services.account.handlers.second_factor import recovery_digest
 from services.device.commands import BindDevice
 from shared.commands import Command, EraseAccount
 from shared.contracts.account import Origin
 from shared.security import digest
-from tests.builders import NEXT_MONTH, SOON, Person, named
+from tests.builders import NEXT_MONTH, NOON, SOON, Person, named
 
 CODE = "12345678"
+SECOND_FACTOR_KEY = b"dGVzdHMgb25seSBvcGVuIG5vdGhpbmcgd2l0aCB0aGk="
+TOTP_SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+RECOVERY_CODE = "00112233445566778899"
 REFERENCE, TOKEN = "a reference of the person", digest("the token of the person")
 
 
@@ -39,6 +49,17 @@ def registered(person: Person) -> list[Command]:
     ]
 
 
+def with_second_factor(person: Person) -> list[Command]:
+    """Have the account ask for a second factor, with one recovery code."""
+    sealed = Fernet(SECOND_FACTOR_KEY).encrypt(TOTP_SECRET.encode()).decode()
+    code = pyotp.TOTP(TOTP_SECRET).at(NOON)
+    recovery = (recovery_digest(person.account_id, RECOVERY_CODE),)
+    return [
+        PrepareSecondFactor(account_id=person.account_id, sealed_secret=sealed),
+        EnableSecondFactor(account_id=person.account_id, code=code, recovery_digests=recovery),
+    ]
+
+
 def logged_in(person: Person) -> OpenSession:
     """Open a session."""
     return OpenSession(
@@ -46,6 +67,7 @@ def logged_in(person: Person) -> OpenSession:
         session_id=named("session", person.name),
         refresh_digest=digest("refresh", person.name),
         expires_at=NEXT_MONTH,
+        new_client=NewClient(named("client", person.name), digest("client", person.name), "a phone"),
     )
 
 

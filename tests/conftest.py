@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 
 from ops.engines import EmbeddedKafka, EmbeddedPostgres
 from shared.settings import ServiceSettings
+from tests.commands import SECOND_FACTOR_KEY
 from tests.databases import Databases
 from tests.rooms import OpenRoom, Room, SettingsFor
 
@@ -63,6 +64,7 @@ def signing_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     (directory / "public.pem").write_bytes(public)
+    (directory / "second-factor-keys").write_bytes(SECOND_FACTOR_KEY)
     return directory
 
 
@@ -79,6 +81,7 @@ def settings_for(signing_keys: Path) -> SettingsFor:
                 "internal_token": "the internal token of the tests, long enough",
                 "access_token_public_key_file": signing_keys / "public.pem",
                 "access_token_private_key_file": signing_keys / "private.pem",
+                "second_factor_keys_file": signing_keys / "second-factor-keys",
                 "smtp_host": "mail.example",
                 **settings,
             }

@@ -15,22 +15,36 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.account.commands import (
     AddInstallment,
+    AgreeToPolicy,
     CancelAccount,
     ChangeAvatar,
-    ChangeNickname,
+    ChangeEmail,
+    ChangePassword,
+    ChangeProfile,
     ConfirmRegistration,
     ContinueCancellation,
     DropHeldPayments,
+    DropSecondFactor,
+    EnableSecondFactor,
     EndSession,
+    EndSessions,
     KeepAccount,
     OpenSession,
+    PrepareSecondFactor,
+    ProveSecondFactor,
     RefreshSession,
     Register,
+    RenewRecoveryCodes,
+    RequestEmailChange,
+    RequestPasswordReset,
+    ResetPassword,
     ScheduleCancellation,
     SettleInstallment,
     SpendTry,
     StartCancellation,
+    TellOwner,
     TellPossible,
+    UndoEmailChange,
 )
 from services.device.commands import BindDevice, RecordReading, UnbindDevice
 from services.notifier.commands import Outcome as Delivery
@@ -53,10 +67,12 @@ from shared.contracts.receipts import DataErased, Item, Outcome, OwnerAnnounced,
 from shared.contracts.requests import ErasureOrdered, ErasureSettled
 from shared.security import digest
 from shared.sessions import ForgetSession
-from tests.builders import ANNA, NEXT_MONTH, NOON, fact, named, record_of
+from tests.builders import ANNA, NEXT_MONTH, NOON, SOON, fact, named, record_of
 from tests.commands import (
+    CODE,
     KNOW_THE_PRODUCT,
     KNOWN,
+    RECOVERY_CODE,
     REFERENCE,
     SERIAL,
     TOKEN,
@@ -68,6 +84,7 @@ from tests.commands import (
     erased,
     logged_in,
     registered,
+    with_second_factor,
 )
 from tests.rooms import SERVICES, OpenRoom, Room
 
@@ -97,13 +114,42 @@ class Case:
 
 
 PRODUCT = KNOW_THE_PRODUCT.replace(":serial", f"'{KNOWN['serial']}'").replace(":pairing", f"'{KNOWN['pairing']}'")
-BOUND = f"INSERT INTO bindings VALUES ('{BINDING}', '{WHO}', '{SERIAL}', '{NOON}')"
+BOUND = f"INSERT INTO bindings (id, account_id, serial, bound_at) VALUES ('{BINDING}', '{WHO}', '{SERIAL}', '{NOON}')"
 UNREADABLE_PAYMENT = (
-    'INSERT INTO dead_letters (topic, partition, "offset", account_id, reason, error, body)'
-    f" VALUES ('billing.installments.v1', 0, 0, '{WHO}', 'unreadable', '', 'no instalment')"
+    'INSERT INTO dead_letters (topic, partition, "offset", taken_at, account_id, reason, error, body)'
+    f" VALUES ('billing.installments.v1', 0, 0, '{NOON}', '{WHO}', 'unreadable', '', 'no instalment')"
 )
 REGISTER, CONFIRM = registered(ANNA)
 ACCOUNT = (REGISTER, CONFIRM)
+PREPARE, ENABLE = with_second_factor(ANNA)
+WITH_FACTOR = (*ACCOUNT, PREPARE, ENABLE)
+NEW_PASSWORD = ChangePassword(account_id=WHO, password_hash="another hash", session_id=named("this session"))
+FORGOTTEN = RequestPasswordReset(
+    account_id=WHO, reset_id=named("reset"), code=CODE, code_digest="right", expires_at=SOON
+)
+RESET = ResetPassword(
+    account_id=WHO,
+    reset_id=named("reset"),
+    code_digest="right",
+    second_factor_code=None,
+    password_hash="another hash",
+)
+NEW_EMAIL = RequestEmailChange(
+    account_id=WHO,
+    change_id=named("change"),
+    email="anni@mail.example",
+    code=CODE,
+    code_digest="right",
+    expires_at=SOON,
+)
+EMAIL_SHOWN = ChangeEmail(
+    account_id=WHO,
+    change_id=named("change"),
+    code_digest="right",
+    undo_token="undo",
+    undo_digest="undo",
+    undo_until=NEXT_MONTH,
+)
 STARTED = (*ACCOUNT, cancellation_started(ANNA))
 CONTINUED = (*STARTED, cancellation_continued(ANNA))
 SCHEDULE = ScheduleCancellation(account_id=WHO, reference=REFERENCE, token_digest=TOKEN, due_at=NEXT_MONTH)
@@ -158,8 +204,33 @@ CASES = (
         (*ACCOUNT, logged_in(ANNA)),
         EndSession(account_id=WHO, session_id=named("session", "anna")),
     ),
-    Case("account", ChangeNickname, ACCOUNT, ChangeNickname(account_id=WHO, nickname="Anni")),
-    Case("account", ChangeAvatar, ACCOUNT, ChangeAvatar(account_id=WHO, avatar=b"a picture")),
+    Case("account", EndSessions, (*ACCOUNT, logged_in(ANNA)), EndSessions(account_id=WHO)),
+    Case("account", TellOwner, ACCOUNT, TellOwner(account_id=WHO), counts_each=True),
+    Case("account", ChangeProfile, ACCOUNT, ChangeProfile(account_id=WHO, changes={"language": "en"})),
+    Case("account", ChangeAvatar, ACCOUNT, ChangeAvatar(account_id=WHO, avatar=b"a picture", media_type="image/png")),
+    Case("account", AgreeToPolicy, ACCOUNT, AgreeToPolicy(account_id=WHO, policy_version="2026-06")),
+    Case("account", PrepareSecondFactor, ACCOUNT, PREPARE),
+    Case("account", EnableSecondFactor, (*ACCOUNT, PREPARE), ENABLE),
+    Case(
+        "account",
+        ProveSecondFactor,
+        WITH_FACTOR,
+        ProveSecondFactor(account_id=WHO, code=RECOVERY_CODE),
+        counts_each=True,
+    ),
+    Case("account", RenewRecoveryCodes, WITH_FACTOR, RenewRecoveryCodes(account_id=WHO, recovery_digests=("new",))),
+    Case("account", DropSecondFactor, WITH_FACTOR, DropSecondFactor(account_id=WHO)),
+    Case("account", ChangePassword, (*ACCOUNT, logged_in(ANNA)), NEW_PASSWORD, counts_each=True),
+    Case("account", RequestPasswordReset, ACCOUNT, FORGOTTEN),
+    Case("account", ResetPassword, (*ACCOUNT, logged_in(ANNA), FORGOTTEN), RESET),
+    Case("account", RequestEmailChange, ACCOUNT, NEW_EMAIL),
+    Case("account", ChangeEmail, (*ACCOUNT, NEW_EMAIL), EMAIL_SHOWN),
+    Case(
+        "account",
+        UndoEmailChange,
+        (*ACCOUNT, logged_in(ANNA), NEW_EMAIL, EMAIL_SHOWN),
+        UndoEmailChange(account_id=WHO, token_digest="undo"),
+    ),
     Case("account", AddInstallment, ACCOUNT, OWES),
     Case("account", SettleInstallment, (*ACCOUNT, OWES, cancellation_started(ANNA)), PAYS),
     Case(
@@ -193,6 +264,8 @@ CASES = (
     Case("requests", AdmitOwner, (), ANNOUNCED),
     Case("requests", ReleaseOwner, (ANNOUNCED,), LEFT),
     Case("requests", AddFeedback, (), WRITTEN),
+    Case("requests", ForgetSession, (), LOGGED_OUT),
+    Case("notifier", ForgetSession, (), LOGGED_OUT),
     Case("requests", EraseAccount, (WRITTEN,), ORDERED_AGAIN),
     Case("notifier", RememberContact, (), CONTACT, others=(DECLINED, SETTLED)),
     Case("notifier", QueueMessage, (CONTACT,), DECLINED),

@@ -82,6 +82,11 @@ class Doors:
         return answer
 
     @property
+    def kafka(self) -> str:
+        """Where any Kafka client finds the broker."""
+        return self._installation.addresses.kafka
+
+    @property
     def internal(self) -> dict[str, str]:
         """The header that opens the internal door."""
         return {"X-Internal-Token": self._installation.internal_token}

@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from ops.demo.doors import NotHeldError, open_doors
+from ops.demo.episodes import Episodes
 from ops.demo.proof import Proof
 from ops.demo.stage import Stage
 from ops.demo.story import Story
@@ -85,6 +86,7 @@ class Demo:
         self.system = system
         self.story = story
         self.stage = story.stage
+        self.episodes = Episodes(story.doors, story.stage, story.person, story.bystander)
         self.proof = Proof(system, story.stage, story.person, story.bystander, datetime.now(UTC))
         self.figures: dict[str, Any] = {}
         self._started = started
@@ -93,7 +95,9 @@ class Demo:
     async def play(self, *, plant: bool) -> None:
         story, proof = self.story, self.proof
         await story.settle_in()
+        await self.episodes.second_phone()
         await story.live()
+        await self.episodes.device_changes_hands()
         await story.want_to_leave()
         await proof.remember()
         await story.confirm()

@@ -9,10 +9,22 @@ from fastapi import FastAPI
 
 from services.account.api import router
 from services.account.consumers import SUBSCRIPTIONS
+from services.account.domain.access import CLIENT_KEPT, HISTORY_KEPT
 from services.account.domain.cancellations import STARTED_KEPT
 from services.account.due import carry_out_what_is_due
 from services.account.handlers import handlers
-from services.account.models import OWNER, Cancellation, Installment, Registration, Session, UsedToken
+from services.account.models import (
+    OWNER,
+    Cancellation,
+    Client,
+    EmailChange,
+    EmailUndo,
+    Installment,
+    PasswordReset,
+    Registration,
+    Session,
+    UsedToken,
+)
 from services.account.passwords import Passwords
 from services.account.settings import Settings
 from shared.clock import Clock, system_clock
@@ -28,7 +40,11 @@ PARTS = Parts(
     migrations=Path(__file__).parent / "migrations",
     retention=(
         Keep(Registration.expires_at, timedelta()),
-        Keep(Session.expires_at, timedelta()),
+        Keep(PasswordReset.expires_at, timedelta()),
+        Keep(EmailChange.expires_at, timedelta()),
+        Keep(EmailUndo.ends_at, timedelta()),
+        Keep(Client.last_used_at, CLIENT_KEPT),
+        Keep(Session.logged_in_at, HISTORY_KEPT),
         Keep(Cancellation.expires_at, STARTED_KEPT, Cancellation.due_at.is_(None)),
         Keep(Installment.settled_at, LONGEST_RETENTION + timedelta(days=1)),
         Keep(UsedToken.used_at, timedelta(hours=24)),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from shared.commands import Command, Lock
+from shared.commands import Command
 from shared.contracts.account import Origin
 
 
@@ -33,21 +34,34 @@ class ConfirmRegistration(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OpenSession(Command):
-    """Log in; the password was right."""
+class TellOwner(Command):
+    """Tell whose address it is that somebody else wanted to use it."""
 
-    lock: ClassVar[Lock] = Lock.SHARED
+
+@dataclass(frozen=True)
+class NewClient:
+    """The phone or browser that a log-in comes from, for the case that it is not known yet."""
+
+    client_id: UUID
+    token_digest: str
+    name: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenSession(Command):
+    """Log in; the password was right. The same session again gets tokens anew."""
 
     session_id: UUID
     refresh_digest: str
     expires_at: datetime
+    shown_client: str | None = None
+    """Digest of the token by which the client is known, if it has shown one."""
+    new_client: NewClient
 
 
 @dataclass(frozen=True, kw_only=True)
 class RefreshSession(Command):
     """Exchange a refresh token for the next one."""
-
-    lock: ClassVar[Lock] = Lock.SHARED
 
     refresh_digest: str
     next_digest: str
@@ -61,10 +75,53 @@ class EndSession(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChangeNickname(Command):
-    """Set or clear the nickname."""
+class EndSessions(Command):
+    """Log out everywhere, or everywhere else."""
 
-    nickname: str | None
+    but: UUID | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProveSecondFactor(Command):
+    """Show the second factor, if the account has one; each code works once."""
+
+    code: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareSecondFactor(Command):
+    """Keep the secret of a second factor that is not asked for yet."""
+
+    sealed_secret: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnableSecondFactor(Command):
+    """Ask for the second factor from now on: a first code has shown that the person has it."""
+
+    code: str
+    recovery_digests: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenewRecoveryCodes(Command):
+    """Replace the codes that stand in for the second factor."""
+
+    recovery_digests: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DropSecondFactor(Command):
+    """Ask for the password alone from now on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeProfile(Command):
+    """Change what the account says of the person; a `None` clears."""
+
+    changes: Mapping[str, str | None]
+    version: int | None = None
+    """The version that was seen; none where any will do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +129,71 @@ class ChangeAvatar(Command):
     """Set or clear the avatar."""
 
     avatar: bytes | None
+    media_type: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgreeToPolicy(Command):
+    """Agree to a version of the privacy policy."""
+
+    policy_version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangePassword(Command):
+    """Set another password; the old one was right. Every other session ends."""
+
+    password_hash: str
+    session_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestPasswordReset(Command):
+    """Have a code mailed to whoever has forgotten the password."""
+
+    reset_id: UUID
+    code: str
+    code_digest: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResetPassword(Command):
+    """Set another password by the mailed code, and by the second factor where there is one."""
+
+    reset_id: UUID
+    code_digest: str
+    second_factor_code: str | None
+    password_hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestEmailChange(Command):
+    """Have a code mailed to the new address."""
+
+    change_id: UUID
+    email: str
+    code: str
+    code_digest: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeEmail(Command):
+    """Show by the code that the new address is one's own."""
+
+    change_id: UUID
+    code_digest: str
+    undo_token: str
+    undo_digest: str
+    undo_until: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class UndoEmailChange(Command):
+    """Take the old address back, by what was mailed to it."""
+
+    token_digest: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,11 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import unicodedata
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
+from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 MIN_LENGTH, MAX_LENGTH = 15, 128
+FEWEST_DIFFERENT = 5
+_COMMON = frozenset(FREQUENCY_LISTS["passwords"])
+_ROWS = ("abcdefghijklmnopqrstuvwxyz" * 6, "01234567890" * 12, "qwertyuiopasdfghjklzxcvbnm" * 6)
+_SEQUENCES = (*_ROWS, *(row[::-1] for row in _ROWS))
+
+
+def is_common(password: str, email: str) -> bool:
+    """Tell whether a password is among the first that somebody would try.
+
+    It is in a list of common ones, only repeats something, runs along alphabet or keys, or is the address.
+    """
+    word = _normal(password).lower()
+    if word in _COMMON or len(set(word)) < FEWEST_DIFFERENT or any(word in row for row in _SEQUENCES):
+        return True
+    unit = _repeated(word)
+    names = {email, email.partition("@")[0]}
+    return word in names or unit in names or (unit != word and (unit in _COMMON or len(unit) < MIN_LENGTH // 2))
+
+
+def _repeated(word: str) -> str:
+    """Find the shortest part that, repeated, makes the word: so far the doubled word is to be moved to fit."""
+    return word[: (word + word).index(word, 1)]
+
+
+def _normal(password: str) -> str:
+    """Make what different keyboards send for the same characters the same."""
+    return unicodedata.normalize("NFKC", password)
 
 
 class Passwords:
@@ -22,7 +51,7 @@ class Passwords:
     async def hash(self, password: str) -> str:
         """Make the hash to keep."""
         async with self._turn:
-            return await asyncio.to_thread(self._hasher.hash, password)
+            return await asyncio.to_thread(self._hasher.hash, _normal(password))
 
     async def fits(self, password: str, kept: str | None) -> bool:
         """Check a password; without a hash to check against the same work is done, in vain."""
@@ -31,6 +60,6 @@ class Passwords:
 
     def _verify(self, kept: str, password: str) -> bool:
         try:
-            return self._hasher.verify(kept, password)
+            return self._hasher.verify(kept, _normal(password))
         except VerifyMismatchError:
             return False

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from cryptography.fernet import Fernet, MultiFernet
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import Field
 
@@ -20,6 +21,16 @@ class Settings(ServiceSettings):
     """How long a confirmed cancellation can be undone before it is carried out."""
     parallel_hashes: int = Field(default=2, ge=1)
     """How many passwords are hashed at once: each takes 19 MiB and a core."""
+
+    policy_version: str = Field(default="2026-01", min_length=1, max_length=40)
+    """The privacy policy's version that people agree to now."""
+    second_factor_keys_file: Path
+    """Fernet keys, one a line: the first seals the secrets of second factors, all open them."""
+
+    @cached_property
+    def seal(self) -> MultiFernet:
+        """What keeps the secrets of second factors closed in the database."""
+        return MultiFernet([Fernet(line) for line in self.second_factor_keys_file.read_bytes().split()])
 
     @cached_property
     def access_token_private_key(self) -> Any:  # noqa: ANN401 - whichever of the key types the file holds

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, ClassVar, Union
+from unicodedata import category
 from uuid import UUID
 
 from pydantic import (
@@ -39,11 +40,24 @@ def _storable(text: str) -> str:
     return text
 
 
+_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def _showable(text: str) -> str:
+    if not text.strip() or any(category(each) in ("Cc", "Zl", "Zp") or each in _BIDI for each in text):
+        msg = "blank, or holds what changes how the text around it looks"
+        raise ValueError(msg)
+    return text
+
+
 Moment = Annotated[AwareDatetime, AfterValidator(_within_reason)]
 """A point in time with its offset, read as UTC, within what every database can store."""
 
 Text = Annotated[str, AfterValidator(_storable)]
 """Text of a person, as it is, but for what a database cannot store."""
+
+Label = Annotated[str, AfterValidator(_showable)]
+"""A name that a person gives, to be shown among other words: no control characters, no change of direction."""
 
 
 class Event(BaseModel):

@@ -9,9 +9,8 @@ import pytest
 
 from services.account.app import PARTS
 from services.account.commands import CancelAccount, ConfirmRegistration, Register
-from services.account.domain.access import CODE_LIFE
+from services.account.domain.access import CODE_LIFE, CODE_WRONG
 from services.account.domain.cancellations import Ok
-from services.account.handlers.registrations import CODE_WRONG
 from shared.contracts.account import Origin
 from shared.retention import sweep
 from tests.builders import NOON, named

@@ -50,7 +50,8 @@ def test_what_was_published_by_the_first_release_can_still_be_read(fact: type[Ev
 
     assert not isinstance(event, Unrecognised)
     assert isinstance(event, fact)
-    assert json.loads(event.model_dump_json()) == example_of(fact)
+    read = json.loads(event.model_dump_json())
+    assert {name: read[name] for name in example_of(fact)} == example_of(fact)
 
 
 @every_fact

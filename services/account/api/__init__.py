@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from services.account.api import cancellations, profile, registrations, sessions
+from services.account.api import (
+    cancellations,
+    emails,
+    passwords,
+    profile,
+    registrations,
+    second_factor,
+    sessions,
+)
 
 router = APIRouter()
-for door in (registrations, sessions, profile, cancellations):
+for door in (registrations, sessions, second_factor, profile, passwords, emails, cancellations):
     router.include_router(door.router)

@@ -25,7 +25,7 @@ from services.account.repository import cancellations
 from services.account.settings import Settings
 from shared.commands import Command
 from shared.contracts.account import Origin
-from shared.http import Body, Problem, Reference
+from shared.http import Body, IdempotencyKey, Problem, Reference
 from shared.security import (
     digest,
     random_secret,
@@ -58,9 +58,10 @@ class Confirmation(Token):
 
 
 @router.post("/cancellations", status_code=HTTPStatus.CREATED)
-async def start_cancellation(person: Asking, service: Running) -> dict[str, Any]:
+async def start_cancellation(person: Asking, service: Running, key: IdempotencyKey = None) -> dict[str, Any]:
     """First tap: what will go and what stops working; a reference to keep, and a token for ten minutes."""
-    reference, token, expires_at = random_secret(), random_secret(), service.clock() + TOKEN_LIFE
+    reference = random_secret() if key is None else digest("cancellation", str(person.account_id), key)[:43]
+    token, expires_at = random_secret(), service.clock() + TOKEN_LIFE
     command = StartCancellation(
         account_id=person.account_id, reference=reference, token_digest=digest(token), expires_at=expires_at
     )

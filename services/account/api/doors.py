@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import secrets
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated, Any
 
 import langcodes
 import pycountry
 from fastapi import Depends, Request
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, EmailStr, StringConstraints
 
 from services.account.domain.cancellations import Declined
-from services.account.passwords import MAX_LENGTH, MIN_LENGTH, Passwords
+from services.account.passwords import MAX_LENGTH, MIN_LENGTH, Passwords, is_common
 from services.account.repository import sessions
 from services.account.settings import Settings
 from shared import http
 from shared.commands import Command
 from shared.contracts.account import DeclineReason
 from shared.contracts.base import Text
-from shared.http import Problem
+from shared.http import Problem, refused
 from shared.security import (
     Person,
     token_bearer,
 )
 from shared.service import Running, Service
+from shared.throttle import Counter, Limit, forgive, spend
 
 REMEDIES = {
     DeclineReason.UNPAID_INSTALLMENTS: "Pay the open instalments; you get a message when cancelling is possible.",
@@ -49,6 +52,11 @@ def _language(tag: str) -> str:
 Region = Annotated[str, AfterValidator(_region)]
 Language = Annotated[str, StringConstraints(max_length=35), AfterValidator(_language)]
 Password = Annotated[Text, StringConstraints(min_length=MIN_LENGTH, max_length=MAX_LENGTH)]
+GivenPassword = Annotated[Text, StringConstraints(max_length=MAX_LENGTH)]
+Email = Annotated[EmailStr, AfterValidator(str.lower)]
+"""An address as it is kept: small and capital letters make no difference."""
+Code = Annotated[str, StringConstraints(max_length=40)]
+PASSWORD_AGAIN = Limit("password-again", 10, timedelta(minutes=15))
 
 
 def settings_of(request: Request) -> Settings:
@@ -70,7 +78,7 @@ Hashing = Annotated[Passwords, Depends(passwords_of)]
 async def logged_in(service: Running, person: Annotated[Person, Depends(token_bearer)]) -> Person:
     """Say who asks, in a session that is still open (FastAPI dependency)."""
     async with service.engine.connect() as connection:
-        if not await sessions.session_open(connection, person.session_id):
+        if not await sessions.session_open(connection, person.session_id, service.clock()):
             raise Problem(HTTPStatus.UNAUTHORIZED, "session-ended", "Log in again.")
     return person
 
@@ -87,3 +95,54 @@ async def done(service: Service, command: Command) -> Any:  # noqa: ANN401 - the
         ]
         raise Problem(HTTPStatus.CONFLICT, "cancellation-declined", "Not now.", reasons=reasons)
     return outcome
+
+
+def network_of(request: Request) -> str:
+    """Name the network address that asks (behind a proxy: what the proxy says, if the server trusts it)."""
+    return request.client.host if request.client else ""
+
+
+Network = Annotated[str, Depends(network_of)]
+
+
+async def count_try(service: Service, *counters: Counter) -> None:
+    """Count a try, for good, before it is looked at; a problem where it is one too many."""
+    async with service.engine.begin() as connection:
+        throttled = await spend(connection, service.clock(), *counters)
+    if throttled:
+        raise refused(throttled)
+
+
+async def begin_anew(service: Service, *counters: Counter) -> None:
+    """Forget tries: it was right in the end."""
+    async with service.engine.begin() as connection:
+        await forgive(connection, counters)
+
+
+async def prove_password(service: Service, passwords: Passwords, person: Person, password: str) -> None:
+    """Have a person who is logged in show the password again; a problem if it is another one."""
+    counter = PASSWORD_AGAIN.at(service.settings, person.account_id)
+    await count_try(service, counter)
+    async with service.engine.connect() as connection:
+        kept = await sessions.password_hash(connection, person.account_id)
+    if not await passwords.fits(password, kept):
+        raise Problem(HTTPStatus.FORBIDDEN, "password-wrong")
+    await begin_anew(service, counter)
+
+
+async def new_hash(passwords: Passwords, password: str, email: str) -> str:
+    """Hash a password to be, unless it is too common."""
+    if is_common(password, email):
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "password-too-common", "Choose another one.")
+    return await passwords.hash(password)
+
+
+def new_code() -> str:
+    """Draw a code to be mailed."""
+    return f"{secrets.randbelow(10**8):08}"
+
+
+def policy_outdated(settings: Settings) -> Problem:
+    """Say which version of the privacy policy can be agreed to."""
+    detail = "Agree to the current version."
+    return Problem(HTTPStatus.CONFLICT, "policy-outdated", detail, current=settings.policy_version)

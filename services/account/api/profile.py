@@ -2,72 +2,155 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Response
 from fastapi import Body as FromBody
-from pydantic import StringConstraints
+from pydantic import BaseModel, EmailStr, StringConstraints
 
-from services.account.api.doors import Asking, done
-from services.account.commands import (
-    ChangeAvatar,
-    ChangeNickname,
-)
+from services.account.api.doors import Asking, Config, Language, Region, done, policy_outdated
+from services.account.commands import AgreeToPolicy, ChangeAvatar, ChangeProfile
 from services.account.repository import profile
-from shared.contracts.base import Text
-from shared.http import Body, Problem
-from shared.service import Running
+from services.account.settings import Settings
+from shared import pictures
+from shared.contracts.base import Label, Text
+from shared.http import Body, IfMatch, IfNoneMatch, Problem, etag, expected_version, picture_problem
+from shared.security import Person
+from shared.service import Running, Service
 
-router = APIRouter(prefix="/v1")
-
-
-MAX_AVATAR_BYTES = 1024 * 1024
-PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF")
-
-
-class Profile(Body):
-    """What a person can change."""
-
-    nickname: Annotated[Text, StringConstraints(min_length=1, max_length=60)] | None
+router = APIRouter(prefix="/v1/account", tags=["account"])
 
 
-@router.get("/account")
-async def see_account(person: Asking, service: Running) -> dict[str, Any]:
+class Changes(Body):
+    """What a person can change here: what is not sent stays, a nickname of `null` is cleared."""
+
+    nickname: Annotated[Label, StringConstraints(min_length=1, max_length=60)] | None = None
+    region: Region = ""
+    language: Language = ""
+
+
+class Policy(BaseModel):
+    """What was agreed to, and what there is to agree to."""
+
+    agreed: str
+    agreed_at: datetime
+    current: str
+    agreement_needed: bool
+
+
+class Account(BaseModel):
+    """What the account says of the person."""
+
+    email: EmailStr
+    nickname: str | None
+    region: str
+    language: str
+    created_at: datetime
+    has_avatar: bool
+    second_factor: bool
+    policy: Policy
+
+
+class Agreement(Body):
+    """A version of the privacy policy."""
+
+    policy_version: Annotated[Text, StringConstraints(max_length=40)]
+
+
+class Agreed(BaseModel):
+    """A version of the privacy policy, and when it was agreed to."""
+
+    policy_version: str
+    agreed_at: datetime
+
+
+@router.get("", responses={HTTPStatus.NOT_MODIFIED: {"description": "As it was seen."}})
+async def see_account(
+    person: Asking, service: Running, settings: Config, response: Response, seen: IfNoneMatch = None
+) -> Account:
     """See one's own data."""
+    account, tag = await _account(service, person, settings)
+    if seen == tag:
+        return _as_seen(tag)  # type: ignore[return-value] # FastAPI sends a response as it is
+    response.headers["ETag"] = tag
+    return account
+
+
+def _as_seen(tag: str) -> Response:
+    return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag})
+
+
+async def _account(service: Service, person: Person, settings: Settings) -> tuple[Account, str]:
     async with service.engine.connect() as connection:
         row = await profile.profile(connection, person.account_id)
-        if not row:
-            raise Problem(HTTPStatus.GONE, "account-closed")
-        return {**row, "login_times": await profile.login_times(connection, person.account_id)}
+    if not row:
+        raise Problem(HTTPStatus.GONE, "account-closed")
+    policy = Policy(
+        agreed=row["policy_version"],
+        agreed_at=row["agreed_at"],
+        current=settings.policy_version,
+        agreement_needed=row["policy_version"] != settings.policy_version,
+    )
+    return Account(**{**row, "policy": policy}), etag(row["version"])
 
 
-@router.patch("/account")
-async def change_account(body: Profile, person: Asking, service: Running) -> dict[str, Any]:
-    """Set or clear the nickname."""
-    await done(service, ChangeNickname(account_id=person.account_id, nickname=body.nickname))
-    return await see_account(person, service)
+@router.patch("")
+async def change_account(
+    body: Changes, person: Asking, service: Running, settings: Config, response: Response, *, seen: IfMatch = None
+) -> Account:
+    """Change nickname, region and language."""
+    changes = body.model_dump(include=body.model_fields_set)
+    command = ChangeProfile(account_id=person.account_id, changes=changes, version=expected_version(seen))
+    await done(service, command)
+    account, response.headers["ETag"] = await _account(service, person, settings)
+    return account
 
 
-@router.put("/account/avatar", status_code=HTTPStatus.NO_CONTENT)
+@router.put("/avatar", status_code=HTTPStatus.NO_CONTENT)
 async def set_avatar(
     person: Asking,
     service: Running,
     picture: Annotated[bytes, FromBody(media_type="image/*")] = b"",
 ) -> None:
-    """Set the avatar: PNG, JPEG or WebP of at most 1 MiB."""
-    if len(picture) > MAX_AVATAR_BYTES:
-        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "picture-too-large")
-    if not picture.startswith(PICTURES):
-        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "no-such-picture", "PNG, JPEG or WebP.")
-    await done(service, ChangeAvatar(account_id=person.account_id, avatar=picture))
+    """Set the avatar: PNG, JPEG or WebP of at most 1 MiB. Only its pixels are kept."""
+    try:
+        clean = await pictures.clean(picture)
+    except pictures.BadPicture as bad:
+        raise picture_problem(bad.slug) from None
+    command = ChangeAvatar(account_id=person.account_id, avatar=clean.content, media_type=clean.media_type)
+    await done(service, command)
 
 
-@router.get("/account/avatar")
+@router.get("/avatar", response_class=Response)
 async def see_avatar(person: Asking, service: Running) -> Response:
     """See the avatar."""
     async with service.engine.connect() as connection:
         picture = await profile.avatar(connection, person.account_id)
-    if picture is None:
-        raise Problem(HTTPStatus.NOT_FOUND, "no-avatar")
-    return Response(picture, media_type="application/octet-stream")
+    if not picture:
+        raise Problem(HTTPStatus.NOT_FOUND, "no-such-avatar")
+    return Response(picture.avatar, media_type=picture.avatar_media_type)
+
+
+@router.delete("/avatar", status_code=HTTPStatus.NO_CONTENT)
+async def clear_avatar(person: Asking, service: Running) -> None:
+    """Have no avatar."""
+    await done(service, ChangeAvatar(account_id=person.account_id, avatar=None, media_type=None))
+
+
+@router.post("/agreements", status_code=HTTPStatus.CREATED)
+async def agree(body: Agreement, person: Asking, service: Running, settings: Config) -> Policy:
+    """Agree to the privacy policy as it is now."""
+    if body.policy_version != settings.policy_version:
+        raise policy_outdated(settings)
+    await done(service, AgreeToPolicy(account_id=person.account_id, policy_version=body.policy_version))
+    account, _ = await _account(service, person, settings)
+    return account.policy
+
+
+@router.get("/agreements")
+async def list_agreements(person: Asking, service: Running) -> list[Agreed]:
+    """List the versions of the privacy policy that one has agreed to, latest first."""
+    async with service.engine.connect() as connection:
+        return [Agreed(**row) for row in await profile.agreements(connection, person.account_id)]

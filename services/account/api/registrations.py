@@ -2,54 +2,91 @@
 
 from __future__ import annotations
 
-import secrets
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import EmailStr, Field, StringConstraints
+from pydantic import BaseModel, StringConstraints
 
-from services.account.api.doors import Hashing, Language, Password, Region, done
-from services.account.commands import (
-    ConfirmRegistration,
-    Register,
+from services.account.api.doors import (
+    Code,
+    Config,
+    Email,
+    Hashing,
+    Language,
+    Network,
+    Password,
+    Region,
+    count_try,
+    done,
+    new_code,
+    new_hash,
+    policy_outdated,
 )
+from services.account.commands import ConfirmRegistration, Register, TellOwner
 from services.account.domain.access import CODE_LIFE
+from services.account.repository import registrations
 from shared.contracts.base import Text
-from shared.http import Body
-from shared.security import (
-    digest,
-)
+from shared.http import Body, IdempotencyKey, id_for
+from shared.security import digest
 from shared.service import Running
+from shared.throttle import Limit
 
-router = APIRouter(prefix="/v1")
+router = APIRouter(prefix="/v1", tags=["registrations"])
+
+BY_ADDRESS = Limit("registration-by-address", 3, timedelta(hours=1))
+BY_NETWORK = Limit("registration-by-network", 20, timedelta(hours=1))
 
 
 class Registration(Body):
     """What is needed to open an account."""
 
-    email: EmailStr
+    email: Email
     password: Password
     region: Region
     language: Language
     policy_version: Annotated[Text, StringConstraints(min_length=1, max_length=40)]
 
 
-class Code(Body):
+class ByCode(Body):
     """The code that was mailed."""
 
-    code: str = Field(max_length=20)
+    code: Code
+
+
+class Registered(BaseModel):
+    """Where to send the code."""
+
+    registration_id: UUID
+
+
+class Opened(BaseModel):
+    """The account is there."""
+
+    account_id: UUID
 
 
 @router.post("/registrations", status_code=HTTPStatus.ACCEPTED)
-async def register(body: Registration, service: Running, passwords: Hashing) -> dict[str, UUID]:
+async def register(
+    body: Registration,
+    service: Running,
+    *,
+    settings: Config,
+    passwords: Hashing,
+    network: Network,
+    key: IdempotencyKey = None,
+) -> Registered:
     """Ask for an account. The answer is the same whether the address is known or not."""
-    registration_id, code = uuid4(), f"{secrets.randbelow(10**8):08}"
+    await count_try(service, BY_ADDRESS.at(settings, body.email), BY_NETWORK.at(settings, network))
+    if body.policy_version != settings.policy_version:
+        raise policy_outdated(settings)
+    registration_id, code = id_for(key, "registration", body.email), new_code()
     command = Register(
         account_id=registration_id,
-        email=body.email.lower(),
-        password_hash=await passwords.hash(body.password),
+        email=body.email,
+        password_hash=await new_hash(passwords, body.password, body.email),
         region=body.region,
         language=body.language,
         policy_version=body.policy_version,
@@ -57,13 +94,15 @@ async def register(body: Registration, service: Running, passwords: Hashing) -> 
         code_digest=digest(str(registration_id), code),
         expires_at=service.clock() + CODE_LIFE,
     )
-    await done(service, command)
-    return {"registration_id": registration_id}
+    async with service.engine.connect() as connection:
+        owner = await registrations.owner_of(connection, body.email)
+    await done(service, TellOwner(account_id=owner) if owner else command)
+    return Registered(registration_id=registration_id)
 
 
 @router.post("/registrations/{registration_id}/confirm", status_code=HTTPStatus.CREATED)
-async def confirm_registration(registration_id: UUID, body: Code, service: Running) -> dict[str, UUID]:
+async def confirm_registration(registration_id: UUID, body: ByCode, service: Running) -> Opened:
     """Show by the mailed code that the address is one's own; three tries."""
     code_digest = digest(str(registration_id), body.code)
     await done(service, ConfirmRegistration(account_id=registration_id, code_digest=code_digest))
-    return {"account_id": registration_id}
+    return Opened(account_id=registration_id)

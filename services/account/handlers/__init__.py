@@ -3,7 +3,26 @@
 from __future__ import annotations
 
 # Imported for their handlers, which register themselves.
-from services.account.handlers import cancellations, installments, profile, registrations, sessions
+from services.account.handlers import (
+    cancellations,
+    emails,
+    installments,
+    passwords,
+    profile,
+    registrations,
+    second_factor,
+    sessions,
+)
 from services.account.handlers.registry import handlers
 
-__all__ = ["cancellations", "handlers", "installments", "profile", "registrations", "sessions"]
+__all__ = [
+    "cancellations",
+    "emails",
+    "handlers",
+    "installments",
+    "passwords",
+    "profile",
+    "registrations",
+    "second_factor",
+    "sessions",
+]

@@ -4,24 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.account.commands import (
-    ChangeAvatar,
-    ChangeNickname,
-)
+from services.account.commands import AgreeToPolicy, ChangeAvatar, ChangeProfile
+from services.account.domain.cancellations import Ok
 from services.account.handlers.registry import handlers
 from services.account.repository import profile
 from shared.bus import Work
+from shared.commands import ACCOUNT_CLOSED, CHANGED_MEANWHILE, Command, Refusal
+from shared.contracts.account import ContactChanged
 
 
-@handlers.of(ChangeNickname)
-async def change_nickname(work: Work, commands: Sequence[ChangeNickname]) -> None:
-    """Set or clear it."""
-    for command in commands:
-        await profile.change(work.connection, command.account_id, nickname=command.nickname)
+@handlers.of(ChangeProfile)
+async def change_profile(work: Work, commands: Sequence[ChangeProfile]) -> list[Ok | Refusal]:
+    """Change what was sent, if it still is what the person has seen."""
+    return [await _change(work, command) for command in commands]
+
+
+async def _change(work: Work, command: ChangeProfile) -> Ok | Refusal:
+    version = await profile.version(work.connection, command.account_id)
+    if version is None:
+        return ACCOUNT_CLOSED
+    if command.version not in (None, version):
+        return CHANGED_MEANWHILE
+    changed = command.changes and await profile.change(work.connection, command.account_id, **command.changes)
+    if changed and "language" in command.changes:
+        await announce_contact(work, command)
+    return Ok()
+
+
+async def announce_contact(work: Work, command: Command) -> None:
+    """Tell where messages to the person go from now on, and in which language."""
+    contact = await profile.next_contact(work.connection, command.account_id)
+    work.announce(ContactChanged(**work.stamp(command), **contact))
 
 
 @handlers.of(ChangeAvatar)
 async def change_avatar(work: Work, commands: Sequence[ChangeAvatar]) -> None:
     """Set or clear it."""
     for command in commands:
-        await profile.change(work.connection, command.account_id, avatar=command.avatar)
+        await profile.change(
+            work.connection, command.account_id, avatar=command.avatar, avatar_media_type=command.media_type
+        )
+
+
+@handlers.of(AgreeToPolicy)
+async def agree_to_policy(work: Work, commands: Sequence[AgreeToPolicy]) -> None:
+    """Note what was agreed to and when; the first time counts."""
+    for command in commands:
+        await profile.agree(work.connection, command.account_id, command.policy_version, work.now)

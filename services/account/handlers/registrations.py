@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from services.account.commands import (
     ConfirmRegistration,
     Register,
+    TellOwner,
 )
+from services.account.domain.access import CODE_WRONG
 from services.account.domain.cancellations import (
     Ok,
 )
@@ -17,19 +19,25 @@ from shared.bus import Work
 from shared.commands import Refusal
 from shared.contracts.account import (
     AccountRegistered,
+    AddressRegisteredAgain,
     ConfirmationRequested,
     ContactChanged,
 )
 
-CODE_WRONG = Refusal("code-wrong")
+
+@handlers.of(TellOwner)
+async def tell_owners(work: Work, commands: Sequence[TellOwner]) -> None:
+    """Tell people that somebody else wanted to use their address."""
+    for command in commands:
+        work.announce(AddressRegisteredAgain(**work.stamp(command)))
 
 
 @handlers.of(Register)
 async def register(work: Work, commands: Sequence[Register]) -> None:
-    """Keep the registration and have its code mailed; a known address gets neither, and the same answer."""
+    """Keep the registration and have its code mailed, once; a known address gets neither, and the same answer."""
     for command in commands:
-        if not await registrations.email_known(work.connection, command.email):
-            await registrations.add_registration(work.connection, command)
+        known = await registrations.owner_of(work.connection, command.email)
+        if not known and await registrations.add_registration(work.connection, command):
             work.announce(
                 ConfirmationRequested(
                     **work.stamp(command),

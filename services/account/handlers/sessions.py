@@ -2,58 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
 
-from services.account.commands import (
-    EndSession,
-    OpenSession,
-    RefreshSession,
-)
-from services.account.domain.cancellations import (
-    Ok,
-)
+from services.account.commands import EndSession, EndSessions, OpenSession, RefreshSession
+from services.account.domain.access import NO_SUCH_SESSION, SESSION_ENDED
+from services.account.domain.cancellations import Ok
 from services.account.handlers.registry import handlers
 from services.account.repository import sessions
 from shared.bus import Work
-from shared.commands import ACCOUNT_CLOSED, Refusal
-from shared.contracts.account import (
-    SessionEnded,
-)
+from shared.commands import ACCOUNT_CLOSED, Command, Refusal
+from shared.contracts.account import NewClientSeen, SessionEnded
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Logged in, having agreed to this version of the policy."""
+
+    policy_version: str
 
 
 @handlers.of(OpenSession)
-async def open_session(work: Work, commands: Sequence[OpenSession]) -> list[Ok | Refusal]:
-    """Keep the log-in, if the account is still there."""
-    outcomes: list[Ok | Refusal] = []
+async def open_session(work: Work, commands: Sequence[OpenSession]) -> list[Opened | Refusal]:
+    """Keep the log-in, if the account is still there; one from a new client is told."""
+    outcomes: list[Opened | Refusal] = []
     for command in commands:
-        there = await sessions.account_exists(work.connection, command.account_id)
-        if there:
-            values = {
-                "id": command.session_id,
-                "account_id": command.account_id,
-                "refresh_digest": command.refresh_digest,
-                "logged_in_at": work.now,
-                "last_used_at": work.now,
-                "expires_at": command.expires_at,
-            }
-            await sessions.add_session(work.connection, values)
-        outcomes.append(Ok() if there else ACCOUNT_CLOSED)
+        account = await sessions.account(work.connection, command.account_id)
+        if account:
+            client_id = await _client(work, command)
+            await sessions.keep_session(work.connection, command, client_id, work.now)
+        outcomes.append(Opened(account.policy_version) if account else ACCOUNT_CLOSED)
     return outcomes
+
+
+async def _client(work: Work, command: OpenSession) -> UUID:
+    """Find the client, or make it known. An account's very first one is no surprise, and is not told."""
+    client_id = await sessions.session_client(work.connection, command)
+    client_id = client_id or await sessions.known_client(work.connection, command)
+    if not client_id:
+        client_id = command.new_client.client_id
+        if await sessions.has_clients(work.connection, command.account_id):
+            work.announce(NewClientSeen(**work.stamp(command), session_id=command.session_id))
+    await sessions.use_client(work.connection, client_id, command, work.now)
+    return client_id
 
 
 @handlers.of(RefreshSession)
 async def refresh_session(work: Work, commands: Sequence[RefreshSession]) -> list[Ok | Refusal]:
-    """Exchange the token, once."""
-    rotated = [
-        await sessions.rotate_refresh(work.connection, command.refresh_digest, command.next_digest)
-        for command in commands
-    ]
-    return [Ok() if done else Refusal("refresh-token-used") for done in rotated]
+    """Exchange the token, once. Who shows a used one may have stolen it: then the session ends."""
+    outcomes: list[Ok | Refusal] = []
+    for command in commands:
+        old, new = command.refresh_digest, command.next_digest
+        rotated = await sessions.rotate_refresh(work.connection, old, new, work.now)
+        if not rotated:
+            stolen = await sessions.end_session_of(work.connection, command.account_id, old)
+            announce_ended(work, command, [stolen] if stolen else [])
+        outcomes.append(Ok() if rotated else SESSION_ENDED)
+    return outcomes
 
 
 @handlers.of(EndSession)
-async def end_session(work: Work, commands: Sequence[EndSession]) -> None:
+async def end_session(work: Work, commands: Sequence[EndSession]) -> list[Ok | Refusal]:
     """End the session here at once, and tell the others."""
+    outcomes: list[Ok | Refusal] = []
     for command in commands:
-        if await sessions.end_session(work.connection, command.account_id, command.session_id):
-            work.announce(SessionEnded(**work.stamp(command), session_id=command.session_id))
+        ended = await sessions.end_sessions(work.connection, command.account_id, only=command.session_id)
+        announce_ended(work, command, ended)
+        outcomes.append(Ok() if ended else NO_SUCH_SESSION)
+    return outcomes
+
+
+@handlers.of(EndSessions)
+async def end_sessions(work: Work, commands: Sequence[EndSessions]) -> None:
+    """End all sessions, or all others."""
+    for command in commands:
+        await end_all(work, command, but=command.but)
+
+
+async def end_all(work: Work, command: Command, but: UUID | None = None) -> None:
+    """End the account's sessions, and tell the other services."""
+    announce_ended(work, command, await sessions.end_sessions(work.connection, command.account_id, but=but))
+
+
+def announce_ended(work: Work, command: Command, ended: Iterable[UUID]) -> None:
+    """Tell the other services which sessions are no longer good."""
+    for session_id in ended:
+        work.announce(SessionEnded(**work.stamp(command), session_id=session_id))

@@ -20,6 +20,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.account.domain.cancellations import PARKED_PAYMENT_LAPSES, Started, State
@@ -70,8 +71,10 @@ def _started(row: Row[Any]) -> Started:
 
 
 async def add_cancellation(connection: AsyncConnection, values: dict[str, Any]) -> None:
-    """Keep a cancellation that was started."""
-    await connection.execute(insert(Cancellation).values(continued=False, tries=0, **values))
+    """Keep a cancellation that was started; the same one again has another token from now on."""
+    token = {name: values[name] for name in ("token_digest", "expires_at")}
+    started = upsert(Cancellation).values(continued=False, tries=0, **values)
+    await connection.execute(started.on_conflict_do_update(index_elements=[Cancellation.reference], set_=token))
 
 
 async def change_cancellation(connection: AsyncConnection, reference: str, **values: Any) -> None:  # noqa: ANN401 - columns

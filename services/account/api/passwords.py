@@ -1,0 +1,115 @@
+"""The HTTP door to change a password, and for who has forgotten it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from http import HTTPStatus
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from services.account.api.doors import (
+    Asking,
+    Code,
+    Config,
+    Email,
+    GivenPassword,
+    Hashing,
+    Network,
+    Password,
+    count_try,
+    done,
+    new_code,
+    new_hash,
+    prove_password,
+)
+from services.account.commands import ChangePassword, RequestPasswordReset, ResetPassword
+from services.account.domain.access import CODE_WRONG, RESET_LIFE
+from services.account.repository import passwords as repository
+from services.account.repository import registrations
+from shared.http import Body, refused
+from shared.security import digest
+from shared.service import Running
+from shared.throttle import Limit
+
+router = APIRouter(prefix="/v1", tags=["passwords"])
+
+BY_ADDRESS = Limit("reset-by-address", 3, timedelta(hours=1))
+BY_NETWORK = Limit("reset-by-network", 20, timedelta(hours=1))
+
+
+class NewPassword(Body):
+    """The password so far, and the one to be."""
+
+    password: GivenPassword
+    new_password: Password
+
+
+class Forgotten(Body):
+    """Whose password is forgotten."""
+
+    email: Email
+
+
+class Reset(BaseModel):
+    """Where to send the code."""
+
+    reset_id: UUID
+
+
+class ByCode(Body):
+    """The mailed code, and the password to be."""
+
+    code: Code
+    password: Password
+    second_factor_code: Code | None = Field(default=None, description="Needed where there is a second factor.")
+
+
+@router.put("/account/password", status_code=HTTPStatus.NO_CONTENT)
+async def change_password(body: NewPassword, person: Asking, service: Running, passwords: Hashing) -> None:
+    """Set another password. Every other session ends."""
+    await prove_password(service, passwords, person, body.password)
+    async with service.engine.connect() as connection:
+        email = await repository.address(connection, person.account_id)
+    password_hash = await new_hash(passwords, body.new_password, email)
+    command = ChangePassword(account_id=person.account_id, password_hash=password_hash, session_id=person.session_id)
+    await done(service, command)
+
+
+@router.post("/password-resets", status_code=HTTPStatus.ACCEPTED)
+async def forget_password(body: Forgotten, service: Running, settings: Config, network: Network) -> Reset:
+    """Have a code mailed that sets another password. The answer is the same whether the address is known or not."""
+    await count_try(service, BY_ADDRESS.at(settings, body.email), BY_NETWORK.at(settings, network))
+    reset_id, code = uuid4(), new_code()
+    async with service.engine.connect() as connection:
+        account_id = await registrations.account_with(connection, body.email)
+    if account_id:
+        command = RequestPasswordReset(
+            account_id=account_id,
+            reset_id=reset_id,
+            code=code,
+            code_digest=digest(str(reset_id), code),
+            expires_at=service.clock() + RESET_LIFE,
+        )
+        await done(service, command)
+    return Reset(reset_id=reset_id)
+
+
+@router.post("/password-resets/{reset_id}/confirm", status_code=HTTPStatus.NO_CONTENT)
+async def reset_password(reset_id: UUID, body: ByCode, service: Running, passwords: Hashing) -> None:
+    """Set another password by the mailed code; three tries. Every session ends."""
+    async with service.engine.connect() as connection:
+        account_id = await repository.account_of_reset(connection, reset_id)
+        email = await repository.address(connection, account_id) if account_id else ""
+    password_hash = await new_hash(passwords, body.password, email)
+    if not account_id:
+        raise refused(CODE_WRONG)
+    command = ResetPassword(
+        account_id=account_id,
+        reset_id=reset_id,
+        code_digest=digest(str(reset_id), body.code),
+        second_factor_code=body.second_factor_code,
+        password_hash=password_hash,
+    )
+    await done(service, command)
