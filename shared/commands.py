@@ -66,3 +66,10 @@ class EraseAccount(Command):
 
     outlives_account: ClassVar[bool] = True
     overrides_parked: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContinueErasure(Command):
+    """Erase the next part of an account that has much; after the last one, answer with the receipt."""
+
+    outlives_account: ClassVar[bool] = True

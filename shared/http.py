@@ -73,6 +73,7 @@ class Problem(Exception):  # noqa: N818 - the field's word, RFC 9457
 _STATUS_OF = {
     "account-closed": HTTPStatus.GONE,
     "changed-meanwhile": HTTPStatus.PRECONDITION_FAILED,
+    "password-too-common": HTTPStatus.UNPROCESSABLE_ENTITY,
     "second-factor-needed": HTTPStatus.UNAUTHORIZED,
     "second-factor-wrong": HTTPStatus.UNAUTHORIZED,
     "session-ended": HTTPStatus.UNAUTHORIZED,

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
 from sqlalchemy import ARRAY, MetaData, Uuid, any_, bindparam, insert, select, update
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.bus import Work
-from shared.commands import Command, EraseAccount
+from shared.commands import Command, ContinueErasure, EraseAccount
 from shared.contracts.account import AccountCancelled
 from shared.contracts.base import Event
-from shared.contracts.receipts import DataErased, Item, OwnerAnnounced, Phase
+from shared.contracts.receipts import DataErased, Item, Outcome, OwnerAnnounced, Phase
 from shared.contracts.requests import ErasureOrdered, OwnerAdmitted
 from shared.contracts.topics import DATA_OWNERS
 from shared.personal_data import Erasure, Held
 from shared.tables import ClosedAccount, SharedBase
 
-_RECEIPTS = select(ClosedAccount.account_id, ClosedAccount.receipt, ClosedAccount.remark).where(
-    ClosedAccount.account_id == any_(bindparam("accounts", type_=ARRAY(Uuid)))
-)
+_RECEIPTS = select(
+    ClosedAccount.account_id,
+    ClosedAccount.order_id,
+    ClosedAccount.receipt,
+    ClosedAccount.remark,
+    ClosedAccount.erased,
+).where(ClosedAccount.account_id == any_(bindparam("accounts", type_=ARRAY(Uuid))))
+_UNFINISHED = select(ClosedAccount.account_id).where(~ClosedAccount.erased).limit(100)
 _SUPPLEMENT = (
     update(ClosedAccount)
     .where(ClosedAccount.account_id == bindparam("account"))
@@ -35,23 +41,45 @@ _SUPPLEMENT = (
 class Receipt:
     """What an owner answers, and answers again when asked again."""
 
+    order_id: UUID
     items: tuple[Item, ...]
     remark: str | None
+    erased: bool = True
+    """Whether all of it is done: only then it is given."""
+
+    def and_then(self, items: Sequence[Item], *, erased: bool) -> Receipt:
+        """Add what was erased since."""
+        more = {item.category: item.count for item in items}
+        return replace(self, items=tuple(_added(item, more[item.category]) for item in self.items), erased=erased)
+
+
+def _added(item: Item, more: int) -> Item:
+    return item.model_copy(update={"count": item.count + more, "outcome": Outcome.ERASED}) if more else item
+
+
+async def unfinished(connection: AsyncConnection) -> list[UUID]:
+    """List accounts of which much is still being erased."""
+    return list(await connection.scalars(_UNFINISHED))
 
 
 async def _given(work: Work, accounts: Sequence[UUID]) -> dict[UUID, Receipt]:
     rows = await work.connection.execute(_RECEIPTS, {"accounts": list(accounts)})
-    return {row.account_id: Receipt(tuple(map(Item.model_validate, row.receipt)), row.remark) for row in rows}
-
-
-def _mark(work: Work, order: EraseAccount, receipt: Receipt) -> dict[str, object]:
     return {
-        "account_id": order.account_id,
-        "order_id": order.order_id,
+        row.account_id: Receipt(
+            row.order_id, tuple(map(Item.model_validate, row.receipt)), row.remark, erased=row.erased
+        )
+        for row in rows
+    }
+
+
+def _mark(work: Work, account_id: UUID, receipt: Receipt) -> dict[str, object]:
+    return {
+        "account_id": account_id,
+        "order_id": receipt.order_id,
         "closed_at": work.now,
         "receipt": [item.model_dump(mode="json") for item in receipt.items],
         "remark": receipt.remark,
-        "erased": True,
+        "erased": receipt.erased,
     }
 
 
@@ -101,14 +129,36 @@ class DataOwner:
         """
         receipts = await _given(work, [order.account_id for order in orders])
         due = {order.account_id: order for order in orders if order.account_id not in receipts}
-        for account_id, items in (await self.erasure.run(work.connection, due, held)).items():
-            receipts[account_id] = Receipt(items, remark)
+        done = await self.erasure.run(work.connection, due, held)
+        for account_id, items in done.items.items():
+            erased = account_id not in done.unfinished
+            receipts[account_id] = Receipt(due[account_id].order_id, items, remark, erased=erased)
         if due:
-            marks = [_mark(work, order, receipts[account_id]) for account_id, order in due.items()]
+            marks = [_mark(work, account_id, receipts[account_id]) for account_id in due]
             await work.connection.execute(insert(ClosedAccount), marks)
         for order in orders:
-            receipt = receipts[order.account_id]
-            work.announce(DataErased(**work.stamp(order), order_id=order.order_id, **vars(receipt)))
+            self._announce(work, order, receipts[order.account_id])
+
+    async def go_on(self, work: Work, commands: Sequence[ContinueErasure]) -> None:
+        """Erase the next part of accounts that have much, and announce the receipts of those that are done."""
+        given = await _given(work, [command.account_id for command in commands])
+        due = {account_id: receipt for account_id, receipt in given.items() if not receipt.erased}
+        done = await self.erasure.run(work.connection, due, only_many=True)
+        for command in commands:
+            account_id = command.account_id
+            if account_id in due:
+                erased = account_id not in done.unfinished
+                receipt = due.pop(account_id).and_then(done.items[account_id], erased=erased)
+                mine = update(ClosedAccount).where(ClosedAccount.account_id == account_id)
+                values = _mark(work, account_id, receipt)
+                await work.connection.execute(mine.values(receipt=values["receipt"], erased=erased))
+                self._announce(work, command, receipt)
+
+    @staticmethod
+    def _announce(work: Work, command: Command, receipt: Receipt) -> None:
+        if receipt.erased:
+            told = {"order_id": receipt.order_id, "items": receipt.items, "remark": receipt.remark}
+            work.announce(DataErased(**work.stamp(command), **told))
 
     @staticmethod
     async def supplement(work: Work, command: Command, items: Sequence[Item]) -> None:

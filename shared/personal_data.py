@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import (
@@ -13,6 +13,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     CursorResult,
+    Integer,
     MetaData,
     Select,
     Table,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     exists,
     func,
     or_,
+    text,
 )
 from sqlalchemy import select as sql_select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -134,9 +136,14 @@ def passing(until: str, *args: Any, **options: Any) -> MappedColumn[Any]:  # noq
 
 @dataclass(frozen=True)
 class OfAccount:
-    """A row belongs to the account named by this column, and is erased with it."""
+    """A row belongs to the account named by this column, and is erased with it.
+
+    Of a table that can hold `many` rows of one account a part is erased at a time, so that nobody waits for it. Who
+    adds to it locks a row that an earlier declared table has, since in between the account is not locked.
+    """
 
     column: str = "account_id"
+    many: bool = False
 
 
 @dataclass(frozen=True)
@@ -201,15 +208,21 @@ class Hold:
 Held = Mapping[UUID, Mapping[Category, Hold]]
 
 
+CHUNK = 10_000
+"""So many rows of one account at most are erased in one transaction, of a table that can hold many."""
+
+
 class _Step:
     """The erasure of one table: deletes, and counts by category what it has deleted."""
 
     def __init__(self, table: Table) -> None:
         self.categories = personal_columns(table)
         self.account = account = table.columns[table.info["rows"].column]
+        self.many: bool = table.info["rows"].many
+        accounts: Any = bindparam("accounts", type_=ARRAY(Uuid))
         gone = (
             delete(table)
-            .where(account == any_(bindparam("accounts", type_=ARRAY(Uuid))))
+            .where(_some_of(table, account) if self.many else account == any_(accounts))
             .returning(account.label("account"), *(self._present(c) for c in self.categories))
             .cte()
         )
@@ -220,6 +233,24 @@ class _Step:
 
     def _present(self, category: Category) -> Any:  # noqa: ANN401 - a SQL expression
         return or_(*(column.is_not(None) for column in self.categories[category])).label(category.name)
+
+
+def _some_of(table: Table, account: Column[Any]) -> ColumnElement[bool]:
+    """Write which rows of a large table are next: at most a chunk of each account, by their place in the file."""
+    places = text(
+        f"{table.name}.ctid = ANY(ARRAY(SELECT next.ctid FROM unnest(:accounts) AS wanted(id),"  # noqa: S608 - names of ours
+        f" LATERAL (SELECT ctid FROM {table.name} WHERE {account.name} = wanted.id LIMIT :chunk) AS next))"
+    )
+    bound = places.bindparams(bindparam("accounts", type_=ARRAY(Uuid)), bindparam("chunk", type_=Integer))
+    return cast("ColumnElement[bool]", bound)
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What became of each account's data, and of whom some is left to be erased."""
+
+    items: Mapping[UUID, tuple[Item, ...]]
+    unfinished: frozenset[UUID]
 
 
 class Erasure:
@@ -238,20 +269,33 @@ class Erasure:
         return and_(*(~exists().where(step.account == account) for step in self._steps))
 
     async def run(
-        self, connection: AsyncConnection, accounts: Collection[UUID], held: Held | None = None
-    ) -> dict[UUID, tuple[Item, ...]]:
-        """Erase, and say for each account what became of each category. What is held stays."""
+        self,
+        connection: AsyncConnection,
+        accounts: Collection[UUID],
+        held: Held | None = None,
+        *,
+        only_many: bool = False,
+    ) -> Erased:
+        """Erase, and say for each account what became of each category. What is held stays.
+
+        Of tables with many rows a chunk goes; the rest goes by the same with `only_many`, again and again.
+        """
         held = held or {}
         counts: dict[UUID, dict[Category, int]] = {account: {} for account in accounts}
-        for step in self._steps:
+        unfinished: set[UUID] = set()
+        for step in (step for step in self._steps if step.many or not only_many):
             due = [account for account in accounts if not held.get(account, {}).keys() & step.categories.keys()]
-            result: CursorResult[Any] = await connection.execute(step.statement, {"accounts": due})
+            values = {"accounts": due, "chunk": CHUNK} if step.many else {"accounts": due}
+            result: CursorResult[Any] = await connection.execute(step.statement, values)
             for row in result:
                 found: tuple[int, ...] = tuple(row[1:])
                 of_account = counts[row.account]
                 for category, count in zip(step.categories, found, strict=True):
                     of_account[category] = of_account.get(category, 0) + count
-        return {account: self._items(counts[account], held.get(account, {})) for account in accounts}
+                if step.many and max(found) >= CHUNK:
+                    unfinished.add(row.account)
+        items = {account: self._items(counts[account], held.get(account, {})) for account in accounts}
+        return Erased(items, frozenset(unfinished))
 
     def _items(self, counts: Mapping[Category, int], held: Mapping[Category, Hold]) -> tuple[Item, ...]:
         return tuple(_item(category, counts.get(category, 0), held.get(category)) for category in self.categories)

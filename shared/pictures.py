@@ -52,6 +52,8 @@ def _clean(content: bytes) -> Picture | None:
                 return None
             upright = ImageOps.exif_transpose(picture)
             pixels = upright.convert("RGBA" if upright.has_transparency_data and kind != "JPEG" else "RGB")
+    except Image.DecompressionBombError:
+        return None
     except Exception as error:
         raise BadPicture("no-such-picture") from error
     pixels.info.clear()

@@ -104,4 +104,9 @@ KNOWN = {"serial": SERIAL, "pairing": PAIRING}
 
 def bound(person: Person) -> BindDevice:
     """Add a device by its serial and code."""
-    return BindDevice(account_id=person.account_id, serial=SERIAL, pairing_digest=PAIRING)
+    return BindDevice(
+        account_id=person.account_id,
+        serial=SERIAL,
+        pairing_digest=PAIRING,
+        binding_id=named("binding", person.name),
+    )

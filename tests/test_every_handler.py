@@ -46,11 +46,19 @@ from services.account.commands import (
     TellPossible,
     UndoEmailChange,
 )
-from services.device.commands import BindDevice, RecordReading, UnbindDevice
+from services.device.commands import BindDevice, EraseReadings, RecordReading, RenameDevice, UnbindDevice
 from services.notifier.commands import Outcome as Delivery
-from services.notifier.commands import QueueMessage, RecordDelivery, RememberContact, SettleContact
-from services.requests.commands import AddFeedback, AdmitOwner, OpenOrder, ReleaseOwner, Remind, TakeReceipt
-from shared.commands import Command, EraseAccount
+from services.notifier.commands import QueueMessage, ReadNotices, RecordDelivery, RememberContact, SettleContact
+from services.requests.commands import (
+    AddFeedback,
+    AdmitOwner,
+    DeleteFeedback,
+    OpenOrder,
+    ReleaseOwner,
+    Remind,
+    TakeReceipt,
+)
+from shared.commands import Command, ContinueErasure, EraseAccount
 from shared.contracts.account import (
     AccountCancelled,
     CancellationDeclined,
@@ -123,7 +131,7 @@ REGISTER, CONFIRM = registered(ANNA)
 ACCOUNT = (REGISTER, CONFIRM)
 PREPARE, ENABLE = with_second_factor(ANNA)
 WITH_FACTOR = (*ACCOUNT, PREPARE, ENABLE)
-NEW_PASSWORD = ChangePassword(account_id=WHO, password_hash="another hash", session_id=named("this session"))
+NEW_PASSWORD = ChangePassword(account_id=WHO, password_hash="another hash", session_id=named("session", "anna"))
 FORGOTTEN = RequestPasswordReset(
     account_id=WHO, reset_id=named("reset"), code=CODE, code_digest="right", expires_at=SOON
 )
@@ -197,6 +205,7 @@ CASES = (
         RefreshSession,
         (*ACCOUNT, logged_in(ANNA)),
         RefreshSession(account_id=WHO, refresh_digest=digest("refresh", "anna"), next_digest=digest("next")),
+        counts_each=True,  # who shows a used token may have stolen it: the session ends
     ),
     Case(
         "account",
@@ -250,6 +259,24 @@ CASES = (
     Case("device", BindDevice, (PRODUCT,), bound(ANNA)),
     Case("device", UnbindDevice, (PRODUCT, BOUND, MEASURED), UnbindDevice(account_id=WHO, binding_id=BINDING)),
     Case("device", RecordReading, (PRODUCT, BOUND), MEASURED),
+    Case(
+        "device",
+        RenameDevice,
+        (PRODUCT, BOUND),
+        RenameDevice(account_id=WHO, binding_id=BINDING, name="Bedroom"),
+    ),
+    Case(
+        "device",
+        EraseReadings,
+        (PRODUCT, BOUND, MEASURED, f"INSERT INTO unbound VALUES ('{WHO}', '{BINDING}')"),
+        EraseReadings(account_id=WHO, binding_id=BINDING),
+    ),
+    Case(
+        "device",
+        ContinueErasure,
+        (PRODUCT, BOUND, CANCELLED, "UPDATE closed_accounts SET erased = false"),
+        ContinueErasure(account_id=WHO),
+    ),
     Case("device", ForgetSession, (), LOGGED_OUT),
     Case("device", EraseAccount, (PRODUCT, BOUND, MEASURED), CANCELLED),
     Case("requests", OpenOrder, (WRITTEN,), CANCELLED, others=(BY_ACCOUNT, BY_DEVICE, BY_NOTIFIER)),
@@ -264,7 +291,14 @@ CASES = (
     Case("requests", AdmitOwner, (), ANNOUNCED),
     Case("requests", ReleaseOwner, (ANNOUNCED,), LEFT),
     Case("requests", AddFeedback, (), WRITTEN),
+    Case(
+        "requests",
+        DeleteFeedback,
+        (WRITTEN,),
+        DeleteFeedback(account_id=WHO, feedback_id=WRITTEN.id),
+    ),
     Case("requests", ForgetSession, (), LOGGED_OUT),
+    Case("notifier", ReadNotices, (CONTACT, DECLINED), ReadNotices(account_id=WHO)),
     Case("notifier", ForgetSession, (), LOGGED_OUT),
     Case("requests", EraseAccount, (WRITTEN,), ORDERED_AGAIN),
     Case("notifier", RememberContact, (), CONTACT, others=(DECLINED, SETTLED)),

@@ -165,6 +165,8 @@ class ResetPassword(Command):
     code_digest: str
     second_factor_code: str | None
     password_hash: str
+    password_is_address: bool = False
+    """Said only to whoever has the code: the refusal would tell which addresses are known."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,27 +11,34 @@ from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 MIN_LENGTH, MAX_LENGTH = 15, 128
 FEWEST_DIFFERENT = 5
+SHORTEST_REPEATED = 8
 _COMMON = frozenset(FREQUENCY_LISTS["passwords"])
 _ROWS = ("abcdefghijklmnopqrstuvwxyz" * 6, "01234567890" * 12, "qwertyuiopasdfghjklzxcvbnm" * 6)
 _SEQUENCES = (*_ROWS, *(row[::-1] for row in _ROWS))
 
 
-def is_common(password: str, email: str) -> bool:
+def is_common(password: str) -> bool:
     """Tell whether a password is among the first that somebody would try.
 
-    It is in a list of common ones, only repeats something, runs along alphabet or keys, or is the address.
+    It is in a list of common ones, only repeats such a one or something short, or runs along alphabet or keys.
     """
     word = _normal(password).lower()
     if word in _COMMON or len(set(word)) < FEWEST_DIFFERENT or any(word in row for row in _SEQUENCES):
         return True
     unit = _repeated(word)
-    names = {email, email.partition("@")[0]}
-    return word in names or unit in names or (unit != word and (unit in _COMMON or len(unit) < MIN_LENGTH // 2))
+    return unit != word and (unit in _COMMON or len(unit) < SHORTEST_REPEATED)
+
+
+def is_address(password: str, email: str) -> bool:
+    """Tell whether a password only says, or repeats, the address or the name in it."""
+    word, address = _normal(password).lower(), _normal(email)
+    return bool({word, _repeated(word)} & {address, address.partition("@")[0]})
 
 
 def _repeated(word: str) -> str:
-    """Find the shortest part that, repeated, makes the word: so far the doubled word is to be moved to fit."""
-    return word[: (word + word).index(word, 1)]
+    """Find the shortest part that makes the word when it is repeated; the last time may be cut short."""
+    lengths = range(1, len(word) + 1)
+    return word[: next((each for each in lengths if word.startswith(word[each:])), 0)]
 
 
 def _normal(password: str) -> str:

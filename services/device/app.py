@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from services.device.api import router
 from services.device.consumers import SUBSCRIPTIONS
+from services.device.erasing import erase_what_is_much
 from services.device.handlers import handlers
 from services.device.models import OWNER
 from services.device.settings import Settings
@@ -22,6 +23,7 @@ PARTS = Parts(
     api=router,
     migrations=Path(__file__).parent / "migrations",
     retention=(ENDED_SESSIONS_KEPT,),
+    tasks=(erase_what_is_much,),
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
@@ -12,23 +12,51 @@ from shared.commands import Command, Lock
 
 
 @dataclass(frozen=True, kw_only=True)
-class BindDevice(Command):
+class DeviceAction(Command):
+    """A wish about a device. By a topic it brings the person's access token; by HTTP that was checked already."""
+
+    access_token: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BindDevice(DeviceAction):
     """Add a device, by its serial and the pairing code in its box."""
 
     serial: str
     pairing_digest: str
+    binding_id: UUID
+    """The binding's id, if there is none yet."""
+    name: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class UnbindDevice(Command):
+class RenameDevice(Command):
+    """Give a device a name of one's own, or none."""
+
+    binding_id: UUID
+    name: str | None
+    version: int | None = None
+    """The version that was seen; none where any will do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnbindDevice(DeviceAction):
     """Delete a device, with all that it has reported."""
+
+    binding_id: UUID
+    version: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EraseReadings(Command):
+    """Erase a part of what a device had reported that is bound no longer."""
 
     binding_id: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecordReading(Command):
-    """Keep what a device has measured. Locks no account: its binding is locked instead."""
+    """Keep what a device has measured, by its binding or its serial. Locks its binding, no account."""
 
     lock: ClassVar[Lock] = Lock.NONE
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from services.device.commands import RecordReading
+from services.device.commands import BindDevice, RecordReading, UnbindDevice
 from services.device.models import OWNER
 from shared.commands import Command
-from shared.contracts.app import ReadingReported
+from shared.contracts.app import DeviceAdded, DeviceDeleted, ReadingReported
 from shared.contracts.base import Event
-from shared.contracts.topics import ACCOUNTS, ORDERS, TELEMETRY
+from shared.contracts.topics import ACCOUNTS, DEVICE_ACTIONS, ORDERS, TELEMETRY
 from shared.messaging.consumer import Subscription
+from shared.security import digest
 from shared.sessions import SESSIONS_HEARD
 
 
@@ -27,9 +28,32 @@ def on_telemetry(event: Event) -> Command | None:
     return None
 
 
+def on_device_action(event: Event) -> Command | None:
+    """App backends: devices that people add and delete."""
+    match event:
+        case DeviceAdded():
+            return BindDevice(
+                account_id=event.account_id,
+                caused_by=event,
+                access_token=event.access_token,
+                serial=event.serial,
+                pairing_digest=digest(event.serial, event.pairing_code),
+                binding_id=event.id,
+            )
+        case DeviceDeleted():
+            return UnbindDevice(
+                account_id=event.account_id,
+                caused_by=event,
+                access_token=event.access_token,
+                binding_id=event.binding_id,
+            )
+    return None
+
+
 SUBSCRIPTIONS = (
     Subscription(ACCOUNTS, OWNER.command_for),
     Subscription(ORDERS, OWNER.command_for),
     SESSIONS_HEARD,
+    Subscription(DEVICE_ACTIONS, on_device_action),
     Subscription(TELEMETRY, on_telemetry, each_alone=True),
 )

@@ -1,9 +1,10 @@
-"""Rules of device: when a device can be bound."""
+"""Rules of device: when a device can be bound, and whose a reading is."""
 
 from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from services.device.commands import BindDevice
@@ -12,6 +13,10 @@ from shared.commands import Refusal
 NOT_AVAILABLE = Refusal("device-not-available")
 """One answer for a wrong serial, a wrong code and a device of somebody else: it does not tell who owns what."""
 NO_SUCH_DEVICE = Refusal("no-such-device")
+NOT_LOGGED_IN = Refusal("not-logged-in")
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""How far the clock of a device may be off. What was measured before the binding is not its owner's; nothing was
+measured after the broker had it."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +38,12 @@ class Bound:
     new: bool
 
 
-def decide_bind(product: Product | None, command: BindDevice, binding_id: UUID) -> Bound | Refusal:
+def decide_bind(product: Product | None, command: BindDevice) -> Bound | Refusal:
     """Bind a device that nobody has, with its code; one's own again is the same binding."""
     if not product or not hmac.compare_digest(product.pairing_digest, command.pairing_digest):
         return NOT_AVAILABLE
     if product.binding_id is None:
-        return Bound(binding_id, product.model, new=True)
+        return Bound(command.binding_id, product.model, new=True)
     if product.bound_to == command.account_id:
         return Bound(product.binding_id, product.model, new=False)
     return NOT_AVAILABLE

@@ -4,42 +4,96 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from uuid import uuid4
+from datetime import timedelta
 
 from services.device import repository
-from services.device.commands import BindDevice, RecordReading, UnbindDevice
-from services.device.domain import NO_SUCH_DEVICE, NOT_AVAILABLE, Bound, decide_bind
+from services.device.commands import (
+    BindDevice,
+    DeviceAction,
+    EraseReadings,
+    RecordReading,
+    RenameDevice,
+    UnbindDevice,
+)
+from services.device.domain import NO_SUCH_DEVICE, NOT_AVAILABLE, NOT_LOGGED_IN, Bound, decide_bind
 from services.device.models import OWNER
 from shared.bus import Handlers, Work
-from shared.commands import EraseAccount, Refusal
-from shared.contracts.device import DeviceBound, DeviceUnbound
-from shared.sessions import ForgetSession, forget_sessions
+from shared.commands import CHANGED_MEANWHILE, ContinueErasure, EraseAccount, Refusal
+from shared.contracts.device import DeviceActionRefused, DeviceBound, DeviceUnbound
+from shared.security import read_access_token
+from shared.sessions import ForgetSession, forget_sessions, no_longer_good
+from shared.throttle import Limit, forgive, spend
 
 log = logging.getLogger(__name__)
 handlers = Handlers()
 handlers.of(ForgetSession)(forget_sessions)
 
+BY_SERIAL = Limit("pairing-by-serial", 5, timedelta(hours=1))
+BY_PERSON = Limit("pairing-by-person", 10, timedelta(hours=1))
+
 
 @handlers.of(BindDevice)
 async def bind_devices(work: Work, commands: Sequence[BindDevice]) -> list[Bound | Refusal]:
     """Bind each, unless somebody else has it, also where that happens at this very moment."""
-    return [await _bind(work, command) for command in commands]
+    outcomes: list[Bound | Refusal] = []
+    for command in commands:
+        outcome = await _refused_proof(work, command) or await _bind(work, command)
+        if isinstance(outcome, Refusal):
+            _announce_refused(work, command, outcome)
+        outcomes.append(outcome)
+    return outcomes
 
 
 async def _bind(work: Work, command: BindDevice) -> Bound | Refusal:
-    product = await repository.product(work.connection, command.serial)
-    outcome = decide_bind(product, command, uuid4())
-    if isinstance(outcome, Bound) and outcome.new:
-        values = {
-            "id": outcome.binding_id,
-            "account_id": command.account_id,
-            "serial": command.serial,
-            "bound_at": work.now,
-        }
-        if not await repository.add_binding(work.connection, values):
+    # Known or not, each serial counts tries alike: a limit tells nothing either.
+    counters = [BY_SERIAL.at(work.settings, command.serial), BY_PERSON.at(work.settings, command.account_id)]
+    if throttled := await spend(work.connection, work.now, *counters):
+        return throttled
+    outcome = decide_bind(await repository.product(work.connection, command.serial), command)
+    if isinstance(outcome, Refusal):
+        return outcome
+    if outcome.new:
+        if not await repository.add_binding(work.connection, command, work.now):
             return NOT_AVAILABLE
         work.announce(DeviceBound(**work.stamp(command), binding_id=outcome.binding_id))
+    await forgive(work.connection, counters)
     return outcome
+
+
+async def _refused_proof(work: Work, command: DeviceAction) -> Refusal | None:
+    """Check the access token of a wish that came by a topic; it had to be good when the broker took the message."""
+    if command.taken_at is None:
+        return None
+    keys = work.settings.access_token_public_keys
+    person = read_access_token(keys, command.access_token or "", command.taken_at)
+    if not person or person.account_id != command.account_id or await no_longer_good(work.connection, person):
+        return NOT_LOGGED_IN
+    return None
+
+
+def _announce_refused(work: Work, command: DeviceAction, refusal: Refusal) -> None:
+    """Answer a wish that came by a topic; by HTTP the answer is the answer."""
+    if command.taken_at is not None:
+        work.announce(DeviceActionRefused(**work.stamp(command), reason=refusal.slug))
+
+
+@handlers.of(RenameDevice)
+async def rename_devices(work: Work, commands: Sequence[RenameDevice]) -> list[Refusal | None]:
+    """Name each of one's own."""
+    outcomes: list[Refusal | None] = []
+    for command in commands:
+        refusal = await _not_as_seen(work, command)
+        if not refusal:
+            await repository.rename(work.connection, command)
+        outcomes.append(refusal)
+    return outcomes
+
+
+async def _not_as_seen(work: Work, command: RenameDevice | UnbindDevice) -> Refusal | None:
+    version = await repository.version(work.connection, command.account_id, command.binding_id)
+    if version is None:
+        return NO_SUCH_DEVICE
+    return CHANGED_MEANWHILE if command.version not in (None, version) else None
 
 
 @handlers.of(UnbindDevice)
@@ -47,19 +101,36 @@ async def unbind_devices(work: Work, commands: Sequence[UnbindDevice]) -> list[R
     """Unbind each of one's own, with its readings."""
     outcomes: list[Refusal | None] = []
     for command in commands:
-        gone = await repository.remove_binding(work.connection, command.account_id, command.binding_id)
-        if gone:
+        refusal = await _refused_proof(work, command) or await _not_as_seen(work, command)
+        if refusal:
+            _announce_refused(work, command, refusal)
+        else:
+            await repository.remove_binding(work.connection, command.account_id, command.binding_id)
             work.announce(DeviceUnbound(**work.stamp(command), binding_id=command.binding_id))
-        outcomes.append(None if gone else NO_SUCH_DEVICE)
+        outcomes.append(refusal)
     return outcomes
+
+
+@handlers.of(ContinueErasure)
+async def continue_erasures(work: Work, commands: Sequence[ContinueErasure]) -> None:
+    """Erase the next readings of accounts that have many."""
+    await OWNER.go_on(work, commands)
+
+
+@handlers.of(EraseReadings)
+async def erase_readings(work: Work, commands: Sequence[EraseReadings]) -> None:
+    """Erase a part of the readings of each binding that has ended."""
+    for command in commands:
+        await repository.erase_some(work.connection, command.account_id, command.binding_id)
 
 
 @handlers.of(RecordReading)
 async def record_readings(work: Work, commands: Sequence[RecordReading]) -> None:
-    """Keep all of a batch in one statement; what names no binding of its account is dropped and counted."""
-    kept = await repository.record(work.connection, commands)
+    """Keep all of a batch in one statement; what is not the account's, or of an impossible time, is dropped."""
+    kept = await repository.record(work.connection, commands, work.now)
     if kept < len(commands):
-        log.info("readings dropped: no such binding, or a repeat", extra={"count": len(commands) - kept})
+        reason = "readings dropped: no such binding, an impossible time, or a repeat"
+        log.info(reason, extra={"count": len(commands) - kept})
 
 
 @handlers.of(EraseAccount)

@@ -67,7 +67,7 @@ class Reading(Base):
     """What a device has measured while it was bound. Its key makes a repeat no second one, and orders by time."""
 
     __tablename__ = "readings"
-    __table_args__ = rows(OfAccount())
+    __table_args__ = rows(OfAccount(many=True))
 
     account_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
     binding_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)

@@ -4,42 +4,87 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, DateTime, RowMapping, String, Uuid, bindparam, delete, select, text
+from sqlalchemy import (
+    ARRAY,
+    DateTime,
+    Interval,
+    RowMapping,
+    String,
+    Uuid,
+    and_,
+    bindparam,
+    delete,
+    select,
+    text,
+    true,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.device.commands import RecordReading
-from services.device.domain import Product
-from services.device.models import Binding, Reading
+from services.device.commands import BindDevice, RecordReading, RenameDevice
+from services.device.domain import CLOCK_TOLERANCE, Product
+from services.device.models import Binding, Reading, Unbound
 from services.device.models import Product as ProductRow
 from shared.database import rows_of
+from shared.pages import Cursor
+from shared.personal_data import CHUNK
 
 # The bindings found stay locked until the commit (`FOR KEY SHARE`): an erasure that deletes them waits, and then
-# sees the readings. In order of id, so that two batches never wait in a circle.
+# sees the readings. In order of id, so that two batches never wait in a circle. A reading lands only in a binding of
+# its account, and not with a time before that: by the serial alone, both its own time and the broker's have to lie in
+# the binding that the device is in now.
 _RECORD = text(
-    "WITH new AS (SELECT * FROM unnest(:account_id, :binding_id, :event_id, :measured_at, :values)"
-    "  AS new(account_id, binding_id, event_id, measured_at, values)),"
-    " found AS (SELECT id, account_id FROM bindings WHERE id IN (SELECT binding_id FROM new)"
+    "WITH new AS (SELECT *"
+    "  FROM unnest(:account_id, :binding_id, :serial, :event_id, :measured_at, :taken_at, :values)"
+    "  AS new(account_id, binding_id, serial, event_id, measured_at, taken_at, values)"
+    "  WHERE measured_at <= taken_at + :tolerance),"
+    " found AS (SELECT id, account_id, serial, bound_at FROM bindings"
+    "  WHERE id IN (SELECT binding_id FROM new) OR serial IN (SELECT serial FROM new)"
     "  ORDER BY id FOR KEY SHARE)"
     " INSERT INTO readings (account_id, binding_id, event_id, measured_at, values)"
-    " SELECT new.account_id, new.binding_id, new.event_id, new.measured_at, new.values::jsonb"
-    " FROM new JOIN found ON found.id = new.binding_id AND found.account_id = new.account_id"
+    " SELECT new.account_id, found.id, new.event_id, new.measured_at, new.values::jsonb"
+    " FROM new JOIN found ON found.account_id = new.account_id AND ("
+    "  (found.id = new.binding_id AND new.measured_at >= found.bound_at - :tolerance)"
+    "  OR (found.serial = new.serial AND new.measured_at >= found.bound_at AND new.taken_at >= found.bound_at))"
     " ON CONFLICT DO NOTHING"
 ).bindparams(
     *(bindparam(name, type_=ARRAY(Uuid)) for name in ("account_id", "binding_id", "event_id")),
-    bindparam("measured_at", type_=ARRAY(DateTime(timezone=True))),
-    bindparam("values", type_=ARRAY(String)),
+    *(bindparam(name, type_=ARRAY(DateTime(timezone=True))) for name in ("measured_at", "taken_at")),
+    *(bindparam(name, type_=ARRAY(String)) for name in ("serial", "values")),
+    bindparam("tolerance", type_=Interval, value=CLOCK_TOLERANCE),
+)
+_SOME = text(
+    "DELETE FROM readings WHERE ctid = ANY(ARRAY("
+    " SELECT ctid FROM readings WHERE account_id = :account_id AND binding_id = :binding_id LIMIT :some))"
 )
 
 
-async def record(connection: AsyncConnection, commands: Sequence[RecordReading]) -> int:
+async def record(connection: AsyncConnection, commands: Sequence[RecordReading], now: datetime) -> int:
     """Keep the readings whose binding is there and the account's own; returns how many were new."""
-    values = [(c.account_id, c.binding_id, c.event_id, c.measured_at, json.dumps(c.values)) for c in commands]
-    names = ("account_id", "binding_id", "event_id", "measured_at", "values")
+    values = [
+        (
+            c.account_id,
+            c.binding_id,
+            c.serial,
+            c.event_id,
+            c.measured_at,
+            c.taken_at or now,
+            json.dumps(c.values),
+        )
+        for c in commands
+    ]
+    names = ("account_id", "binding_id", "serial", "event_id", "measured_at", "taken_at", "values")
     return (await connection.execute(_RECORD, rows_of(names, values))).rowcount
+
+
+# Bindings
 
 
 async def product(connection: AsyncConnection, serial: str) -> Product | None:
@@ -53,41 +98,138 @@ async def product(connection: AsyncConnection, serial: str) -> Product | None:
     return Product(*row) if row else None
 
 
-async def add_binding(connection: AsyncConnection, values: dict[str, Any]) -> bool:
+async def add_binding(connection: AsyncConnection, command: BindDevice, now: datetime) -> bool:
     """Bind, unless somebody else was first: the serial is unique."""
-    bound = upsert(Binding).values(**values).on_conflict_do_nothing().returning(Binding.id)
+    values = {
+        "id": command.binding_id,
+        "account_id": command.account_id,
+        "serial": command.serial,
+        "name": command.name,
+        "bound_at": now,
+    }
+    bound = upsert(Binding).values(values).on_conflict_do_nothing().returning(Binding.id)
     return await connection.scalar(bound) is not None
 
 
-async def remove_binding(connection: AsyncConnection, account_id: UUID, binding_id: UUID) -> bool:
-    """Unbind one's own device and erase its readings; the binding first, as in an erasure."""
-    mine = (Binding.account_id == account_id) & (Binding.id == binding_id)
-    gone = await connection.scalar(delete(Binding).where(mine).returning(Binding.id))
-    if gone:
-        of_binding = (Reading.account_id == account_id) & (Reading.binding_id == binding_id)
-        await connection.execute(delete(Reading).where(of_binding))
-    return gone is not None
+def _mine(account_id: UUID, binding_id: UUID) -> Any:  # noqa: ANN401 - a SQL expression
+    return and_(Binding.account_id == account_id, Binding.id == binding_id)
 
 
-async def bindings(connection: AsyncConnection, account_id: UUID) -> Sequence[RowMapping]:
-    """List an account's devices."""
+async def version(connection: AsyncConnection, account_id: UUID, binding_id: UUID) -> int | None:
+    """Read how often a device of the account was changed; none where it is not the account's."""
+    found: int | None = await connection.scalar(select(Binding.version).where(_mine(account_id, binding_id)))
+    return found
+
+
+async def rename(connection: AsyncConnection, command: RenameDevice) -> None:
+    """Give a device another name, and count that."""
+    other = Binding.name.is_distinct_from(command.name)
+    renamed = update(Binding).where(_mine(command.account_id, command.binding_id), other)
+    await connection.execute(renamed.values(name=command.name, version=Binding.version + 1))
+
+
+async def remove_binding(connection: AsyncConnection, account_id: UUID, binding_id: UUID) -> None:
+    """Unbind a device and erase its readings; the binding first, as in an erasure. Many go chunk by chunk."""
+    await connection.execute(delete(Binding).where(_mine(account_id, binding_id)))
+    place = {"account_id": account_id, "binding_id": binding_id}
+    erased = (await connection.execute(_SOME, {**place, "some": CHUNK})).rowcount
+    if erased == CHUNK:
+        await connection.execute(upsert(Unbound).values(place).on_conflict_do_nothing())
+
+
+async def unbound(connection: AsyncConnection) -> list[tuple[UUID, UUID]]:
+    """List bindings (account, binding) that have ended and whose readings are being erased."""
+    query = select(Unbound.account_id, Unbound.binding_id).limit(100)
+    return [(row[0], row[1]) for row in await connection.execute(query)]
+
+
+async def erase_some(connection: AsyncConnection, account_id: UUID, binding_id: UUID) -> None:
+    """Erase a chunk of the readings of a binding that has ended; after the last one it is forgotten."""
+    place = {"account_id": account_id, "binding_id": binding_id}
+    if (await connection.execute(_SOME, {**place, "some": CHUNK})).rowcount < CHUNK:
+        mine = and_(Unbound.account_id == account_id, Unbound.binding_id == binding_id)
+        await connection.execute(delete(Unbound).where(mine))
+
+
+async def bindings(
+    connection: AsyncConnection,
+    account_id: UUID,
+    limit: int = 1,
+    after: Cursor | None = None,
+    only: UUID | None = None,
+) -> Sequence[RowMapping]:
+    """List an account's devices in the order of their binding; one more than the limit, if there is."""
     query = (
-        select(Binding.id.label("binding_id"), Binding.serial, ProductRow.model, Binding.bound_at)
+        select(
+            Binding.id.label("binding_id"),
+            Binding.serial,
+            Binding.name,
+            ProductRow.model,
+            Binding.bound_at,
+            Binding.version,
+        )
         .join(ProductRow, ProductRow.serial == Binding.serial)
+        .where(Binding.account_id == account_id, Binding.id == only if only else true())
+        .order_by(Binding.bound_at, Binding.id)
+        .limit(limit + 1)
+    )
+    if after:
+        query = query.where(tuple_(Binding.bound_at, Binding.id) > tuple_(after.at, after.id))
+    return (await connection.execute(query)).mappings().all()
+
+
+# Readings
+
+
+@dataclass(frozen=True)
+class Span:
+    """Readings of one device, in a span of time, from one place on."""
+
+    account_id: UUID
+    binding_id: UUID
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+async def readings(
+    connection: AsyncConnection, span: Span, limit: int, after: Cursor | None, *, latest_first: bool
+) -> Sequence[RowMapping]:
+    """List readings in order of time; one more than the limit, if there is."""
+    place = tuple_(Reading.measured_at, Reading.event_id)
+    query = select(Reading.measured_at, Reading.values, Reading.event_id).where(
+        Reading.account_id == span.account_id, Reading.binding_id == span.binding_id
+    )
+    if span.since:
+        query = query.where(Reading.measured_at >= span.since)
+    if span.until:
+        query = query.where(Reading.measured_at < span.until)
+    if after:
+        there = tuple_(after.at, after.id)
+        query = query.where(place < there if latest_first else place > there)
+    order = (Reading.measured_at, Reading.event_id)
+    query = query.order_by(*(column.desc() for column in order)) if latest_first else query.order_by(*order)
+    return (await connection.execute(query.limit(limit + 1))).mappings().all()
+
+
+async def latest(connection: AsyncConnection, account_id: UUID) -> Sequence[RowMapping]:
+    """Read the latest reading of each device of the account."""
+    newest = (
+        select(Reading.measured_at, Reading.values)
+        .where(Reading.account_id == Binding.account_id, Reading.binding_id == Binding.id)
+        .order_by(Reading.measured_at.desc(), Reading.event_id.desc())
+        .limit(1)
+        .lateral()
+    )
+    query = (
+        select(Binding.id.label("binding_id"), newest.c.measured_at, newest.c["values"].label("values"))
+        .join(newest, true())
         .where(Binding.account_id == account_id)
-        .order_by(Binding.bound_at)
+        .order_by(Binding.bound_at, Binding.id)
     )
     return (await connection.execute(query)).mappings().all()
 
 
-async def readings(
-    connection: AsyncConnection, account_id: UUID, binding_id: UUID, limit: int
-) -> Sequence[RowMapping]:
-    """List the latest readings of a device of the account."""
-    query = select(Reading.measured_at, Reading.values).where(
-        Reading.account_id == account_id, Reading.binding_id == binding_id
-    )
-    return (await connection.execute(query.order_by(Reading.measured_at.desc()).limit(limit))).mappings().all()
+# Products
 
 
 async def add_products(connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:

@@ -37,17 +37,19 @@ class Smtp:
         self._away_until = 0.0
 
     async def send(self, mail: Mail) -> Outcome:
-        """Send a mail: delivered, undeliverable for good, or deferred for whatever may pass."""
+        """Send a mail: delivered, undeliverable for good, or deferred by the mailbox, or nobody there."""
         client = await self._connected()
         if not client:
-            return Outcome.DEFERRED
+            return Outcome.AWAY
         try:
             return await self._transact(client, mail)
         except (OSError, SMTPException) as error:
             # It may have arrived all the same; the next attempt carries the same Message-ID.
             log.warning("mail connection lost", extra={"error": type(error).__name__})
             self.close()
-            return Outcome.DEFERRED
+            # A server that falls silent would hold up every mail for as long as this one.
+            self._away_until = monotonic() + AWAY_SECONDS
+            return Outcome.AWAY
 
     def close(self) -> None:
         """Give up the connection."""
@@ -68,7 +70,7 @@ class Smtp:
         except SMTPResponseException as error:
             # Not about this recipient, but about the server or its settings here.
             log.error("mail server refuses", extra={"error": f"SMTP {error.code}"})  # noqa: TRY400 - quotes addresses
-            return Outcome.DEFERRED
+            return Outcome.AWAY
         finally:
             self._used_at = monotonic()
         return Outcome.DELIVERED

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from shared.commands import Command, EraseAccount
 
@@ -14,6 +15,14 @@ class Kind(StrEnum):
     """What a message tells: there are templates of this name in every language."""
 
     CONFIRMATION_CODE = "confirmation-code"
+    PASSWORD_RESET_CODE = "password-reset-code"  # noqa: S105 - the name of a template
+    EMAIL_CHANGE_CODE = "email-change-code"
+    EMAIL_CHANGED = "email-changed"
+    EMAIL_RESTORED = "email-restored"
+    ADDRESS_REGISTERED_AGAIN = "address-registered-again"
+    NEW_CLIENT_SEEN = "new-client-seen"
+    PASSWORD_CHANGED = "password-changed"  # noqa: S105 - the name of a template
+    SECOND_FACTOR_CHANGED = "second-factor-changed"
     CANCELLATION_DECLINED = "cancellation-declined"
     CANCELLATION_POSSIBLE = "cancellation-possible"
     CANCELLATION_SCHEDULED = "cancellation-scheduled"
@@ -31,6 +40,8 @@ class Outcome(StrEnum):
     """What it says is no longer true."""
     DEFERRED = "deferred"
     """Not now: it is tried again."""
+    AWAY = "away"
+    """The server is not there: it is tried again, and says nothing about the recipient."""
 
 
 @dataclass(frozen=True)
@@ -74,3 +85,10 @@ class RecordDelivery(Command):
 
     message_id: int
     outcome: Outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadNotices(Command):
+    """Note that the person has seen a notice, or all of them."""
+
+    notice_id: UUID | None = None

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from services.notifier.commands import Address, Kind, QueueMessage, RememberContact, SettleContact
 from services.notifier.models import OWNER
 from shared.commands import Command
 from shared.contracts.account import (
     AccountCancelled,
+    AddressRegisteredAgain,
     CancellationDeclined,
     CancellationPossible,
     CancellationScheduled,
     CancellationUndone,
     ConfirmationRequested,
     ContactChanged,
+    EmailChanged,
+    EmailChangeRequested,
+    EmailRestored,
+    NewClientSeen,
+    PasswordChanged,
+    PasswordResetRequested,
+    SecondFactorChanged,
 )
 from shared.contracts.base import AccountEvent, Event
 from shared.contracts.requests import ErasureOrdered, ErasureSettled
@@ -34,23 +44,41 @@ def on_contact(event: Event) -> Command | None:
         case ConfirmationRequested():
             to = Address(event.email, event.language)
             return _message(event, Kind.CONFIRMATION_CODE, "code", "expires_at", address=to)
+        case PasswordResetRequested():
+            to = Address(event.email, event.language)
+            return _message(event, Kind.PASSWORD_RESET_CODE, "code", "expires_at", address=to)
+        case EmailChangeRequested():
+            to = Address(event.email, event.language)
+            return _message(event, Kind.EMAIL_CHANGE_CODE, "code", "expires_at", address=to)
+        case EmailChanged():
+            to = Address(event.email, event.language)
+            return _message(event, Kind.EMAIL_CHANGED, "undo_token", "undo_until", address=to)
     return None
 
 
+TOLD: Mapping[type[Event], tuple[Kind, tuple[str, ...]]] = {
+    AddressRegisteredAgain: (Kind.ADDRESS_REGISTERED_AGAIN, ()),
+    NewClientSeen: (Kind.NEW_CLIENT_SEEN, ("occurred_at",)),
+    PasswordChanged: (Kind.PASSWORD_CHANGED, ("occurred_at",)),
+    SecondFactorChanged: (Kind.SECOND_FACTOR_CHANGED, ("enabled", "occurred_at")),
+    EmailRestored: (Kind.EMAIL_RESTORED, ("occurred_at",)),
+    CancellationDeclined: (Kind.CANCELLATION_DECLINED, ("declines",)),
+    CancellationPossible: (Kind.CANCELLATION_POSSIBLE, ()),
+    CancellationScheduled: (Kind.CANCELLATION_SCHEDULED, ("reference", "due_at")),
+    CancellationUndone: (Kind.CANCELLATION_UNDONE, ("reference",)),
+}
+"""Which facts about an account are told to its person, and what is said of each."""
+
+
 def on_account(event: Event) -> Command | None:
-    """Translate how far a cancellation is. `AccountCancelled` erases nothing here: the contact goes last."""
+    """Translate what happens to an account. `AccountCancelled` erases nothing here: the contact goes last."""
     match event:
-        case CancellationDeclined():
-            return _message(event, Kind.CANCELLATION_DECLINED, "declines")
-        case CancellationPossible():
-            return _message(event, Kind.CANCELLATION_POSSIBLE)
-        case CancellationScheduled():
-            return _message(event, Kind.CANCELLATION_SCHEDULED, "reference", "due_at")
-        case CancellationUndone():
-            return _message(event, Kind.CANCELLATION_UNDONE, "reference")
         case AccountCancelled():
             version = event.contact_version
             return _message(event, Kind.CANCELLATION_RECEIVED, "references", contact_version=version)
+        case AccountEvent() if type(event) in TOLD:
+            kind, fields = TOLD[type(event)]
+            return _message(event, kind, *fields)
     return None
 
 

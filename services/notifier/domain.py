@@ -19,7 +19,18 @@ from services.notifier.commands import (
     SettleContact,
 )
 
-ENGLISH, SIMPLIFIED_CHINESE = LANGUAGES = ("en", "zh-Hans")
+ENGLISH, SIMPLIFIED_CHINESE, GERMAN = LANGUAGES = ("en", "zh-Hans", "de")
+BY_MAIL_ALONE = frozenset(
+    {
+        Kind.CONFIRMATION_CODE,
+        Kind.PASSWORD_RESET_CODE,
+        Kind.EMAIL_CHANGE_CODE,
+        Kind.CANCELLATION_COMPLETED,
+    }
+)
+"""Codes show that a mailbox is somebody's; and after the last message nobody is there to be shown anything."""
+SECRET = frozenset({"undo_token"})
+"""Parameters that show that a mailbox is somebody's: the app never shows them."""
 NOTICES_KEPT = timedelta(days=90)
 LONGEST_PAUSE = timedelta(minutes=5)
 
@@ -40,6 +51,13 @@ class Draft:
     order_id: UUID | None = None
     """Only the last message to a person has one: after it the contact is erased for this order."""
 
+    @property
+    def shown(self) -> Mapping[str, Any] | None:
+        """What the app shows of it, if anything."""
+        if self.kind in BY_MAIL_ALONE:
+            return None
+        return {name: value for name, value in self.parameters.items() if name not in SECRET}
+
 
 @dataclass(frozen=True)
 class Queued:
@@ -53,6 +71,7 @@ class Queued:
     queued_at: datetime
     attempts: int
     address: Address | None
+    notice_id: UUID | None = None
 
     @property
     def expires_at(self) -> datetime | None:
@@ -67,6 +86,8 @@ class Patience:
 
     contact: timedelta
     mail: timedelta
+    attempts: int
+    """So often a mailbox may put a message off; a server that is away does not count."""
 
 
 def newest_contacts(commands: Iterable[RememberContact]) -> list[RememberContact]:
@@ -110,7 +131,7 @@ def decide_delivery(message: Queued, now: datetime, patience: Patience) -> Addre
     if message.expires_at and message.expires_at <= now:
         return Outcome.EXPIRED
     waited = now - message.queued_at
-    if waited >= patience.mail:
+    if waited >= patience.mail or message.attempts >= patience.attempts:
         return Outcome.UNDELIVERABLE
     if not message.address:
         return Outcome.UNDELIVERABLE if waited >= patience.contact else Outcome.DEFERRED
@@ -141,7 +162,7 @@ class Step(Enum):
 
 def decide_step(message: Queued, outcome: Outcome) -> Step:
     """Say what follows from an attempt at a message."""
-    if outcome is Outcome.DEFERRED:
+    if outcome in (Outcome.DEFERRED, Outcome.AWAY):
         return Step.RETRY
     if message.kind is Kind.CANCELLATION_RECEIVED:
         return Step.REMEMBER
@@ -151,5 +172,5 @@ def decide_step(message: Queued, outcome: Outcome) -> Step:
 
 
 def language_for(tag: str) -> str:
-    """Choose the templates for a language tag (BCP 47): simplified Chinese for any Chinese, else English."""
-    return SIMPLIFIED_CHINESE if tag.lower().partition("-")[0] == "zh" else ENGLISH
+    """Choose the templates for a language tag (BCP 47): simplified Chinese for any Chinese, German, else English."""
+    return {"zh": SIMPLIFIED_CHINESE, "de": GERMAN}.get(tag.lower().partition("-")[0], ENGLISH)

@@ -6,7 +6,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from services.notifier import repository
-from services.notifier.commands import QueueMessage, RecordDelivery, RememberContact, SettleContact
+from services.notifier.commands import (
+    Outcome,
+    QueueMessage,
+    ReadNotices,
+    RecordDelivery,
+    RememberContact,
+    SettleContact,
+)
 from services.notifier.domain import (
     Queued,
     Step,
@@ -19,10 +26,11 @@ from services.notifier.domain import (
 )
 from services.notifier.models import OWNER
 from shared.bus import Handlers, Work, closed_among
-from shared.commands import EraseAccount
+from shared.commands import EraseAccount, Refusal
 from shared.sessions import ForgetSession, forget_sessions
 
 handlers = Handlers()
+NO_SUCH_NOTICE = Refusal("no-such-notice")
 handlers.of(ForgetSession)(forget_sessions)
 
 
@@ -59,12 +67,26 @@ async def record_deliveries(work: Work, commands: Sequence[RecordDelivery]) -> N
     steps: dict[Step, list[Queued]] = defaultdict(list)
     for message in await repository.queued(work.connection, list(outcomes)):
         steps[decide_step(message, outcomes[message.id])].append(message)
-    later = [(message.id, next_attempt(message.attempts, work.now)) for message in steps[Step.RETRY]]
+    later = [
+        (m.id, next_attempt(m.attempts, work.now), outcomes[m.id] is Outcome.DEFERRED) for m in steps[Step.RETRY]
+    ]
     await repository.defer(work.connection, later)
+    told = [m for step in (Step.FORGET, Step.REMEMBER) for m in steps[step]]
+    await repository.note_mailed(work.connection, [(m.notice_id, outcomes[m.id]) for m in told if m.notice_id])
     await repository.remove(work.connection, [message.id for message in steps[Step.FORGET]])
     await repository.remember_sent(work.connection, [message.id for message in steps[Step.REMEMBER]])
     await _erase(work, _orders(steps[Step.ERASE]))
     await _erase(work, _orders(steps[Step.ERASE_UNTOLD]), remark="undeliverable")
+
+
+@handlers.of(ReadNotices)
+async def read_notices(work: Work, commands: Sequence[ReadNotices]) -> list[Refusal | None]:
+    """Note what the person has seen; the first time counts."""
+    outcomes: list[Refusal | None] = []
+    for command in commands:
+        found = await repository.read_notices(work.connection, command.account_id, command.notice_id, work.now)
+        outcomes.append(None if found or not command.notice_id else NO_SUCH_NOTICE)
+    return outcomes
 
 
 def _orders(messages: Sequence[Queued]) -> list[EraseAccount]:

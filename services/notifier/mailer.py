@@ -68,7 +68,7 @@ class Mailer:
     async def _attempt_all(self, due: Sequence[Queued]) -> None:
         for message in due:
             outcome = await self._attempt(message)
-            level = logging.DEBUG if outcome is Outcome.DEFERRED else logging.INFO
+            level = logging.DEBUG if outcome in (Outcome.DEFERRED, Outcome.AWAY) else logging.INFO
             log.log(level, "message %d, %s: %s", message.id, message.kind, outcome)
             self._unrecorded.append(
                 RecordDelivery(account_id=message.account_id, message_id=message.id, outcome=outcome)

@@ -72,6 +72,16 @@ def _in_chinese(moment: str) -> str:
     return f"{at.year} 年 {at.month} 月 {at.day} 日 {at:%H:%M}（UTC）"  # noqa: RUF001 - Chinese has wide parentheses
 
 
+_MONTHS = (
+    "Januar Februar März April Mai Juni Juli August September Oktober November Dezember".split()  # noqa: SIM905 - reads so
+)
+
+
+def _in_german(moment: str) -> str:
+    at = datetime.fromisoformat(moment)
+    return f"{at.day}. {_MONTHS[at.month - 1]} {at.year}, {at:%H:%M} UTC"
+
+
 _templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=select_autoescape(("html",)),
@@ -79,7 +89,7 @@ _templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_templates.filters |= {"in_english": _in_english, "in_chinese": _in_chinese}
+_templates.filters |= {"in_english": _in_english, "in_chinese": _in_chinese, "in_german": _in_german}
 
 
 def words(kind: Kind, parameters: dict[str, object], language: str) -> Words:

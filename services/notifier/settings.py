@@ -33,6 +33,8 @@ class Settings(ServiceSettings):
     """How long a message waits for the contact that it goes to."""
     mail_patience_hours: int = Field(default=24, ge=1)
     """How long a message is tried in all."""
+    mail_attempts: int = Field(default=40, ge=1)
+    """How often a mailbox may put a message off, because it is full for example."""
 
     @property
     def mail_domain(self) -> str:
@@ -45,4 +47,5 @@ class Settings(ServiceSettings):
         return Patience(
             contact=timedelta(seconds=self.contact_patience_seconds),
             mail=timedelta(hours=self.mail_patience_hours),
+            attempts=self.mail_attempts,
         )

@@ -12,6 +12,14 @@ from shared.contracts.account import Origin
 from shared.contracts.receipts import Item, Phase
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A picture, decoded and written anew."""
+
+    content: bytes
+    media_type: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class AddFeedback(Command):
     """Keep what a person has written."""
@@ -21,6 +29,14 @@ class AddFeedback(Command):
     feedback_id: UUID
     text: str
     submitted_at: datetime
+    pictures: tuple[Picture, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteFeedback(Command):
+    """Erase what a person has written, with its pictures."""
+
+    feedback_id: UUID
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from services.requests.certificate import Periods, certificate
 from services.requests.commands import (
     AddFeedback,
     AdmitOwner,
+    DeleteFeedback,
     OpenOrder,
     ReleaseOwner,
     Remind,
@@ -19,12 +20,13 @@ from services.requests.commands import (
 from services.requests.models import OWNER
 from services.requests.rollcall import Change, Due, Order, Step
 from shared.bus import Handlers, Work
-from shared.commands import Command, EraseAccount
+from shared.commands import Command, EraseAccount, Refusal
 from shared.contracts.receipts import Phase
 from shared.contracts.requests import ErasureCompleted, ErasureOrdered, ErasureSettled, OwnerAdmitted
 from shared.sessions import ForgetSession, forget_sessions
 
 handlers = Handlers()
+NO_SUCH_FEEDBACK = Refusal("no-such-feedback")
 handlers.of(ForgetSession)(forget_sessions)
 
 
@@ -166,8 +168,18 @@ async def release_owners(work: Work, commands: Sequence[ReleaseOwner]) -> None:
 
 @handlers.of(AddFeedback)
 async def add_feedback(work: Work, commands: Sequence[AddFeedback]) -> None:
-    """Keep what people have written."""
+    """Keep what people have written; the same again is once."""
     await repository.add_feedback(work.connection, commands)
+
+
+@handlers.of(DeleteFeedback)
+async def delete_feedback(work: Work, commands: Sequence[DeleteFeedback]) -> list[Refusal | None]:
+    """Erase each of one's own."""
+    outcomes: list[Refusal | None] = []
+    for command in commands:
+        gone = await repository.delete_feedback(work.connection, command.account_id, command.feedback_id)
+        outcomes.append(None if gone else NO_SUCH_FEEDBACK)
+    return outcomes
 
 
 @handlers.of(EraseAccount)

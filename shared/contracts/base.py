@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, ClassVar, Union
@@ -33,9 +34,12 @@ def _within_reason(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
 def _storable(text: str) -> str:
-    if "\x00" in text:
-        msg = "contains NUL, which no database text can hold"
+    if _UNSTORABLE.search(text):
+        msg = "contains NUL or half a character, which no database text can hold"
         raise ValueError(msg)
     return text
 
@@ -44,7 +48,7 @@ _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\
 
 
 def _showable(text: str) -> str:
-    if not text.strip() or any(category(each) in ("Cc", "Zl", "Zp") or each in _BIDI for each in text):
+    if not text.strip() or any(category(each) in ("Cc", "Cs", "Zl", "Zp") or each in _BIDI for each in text):
         msg = "blank, or holds what changes how the text around it looks"
         raise ValueError(msg)
     return text

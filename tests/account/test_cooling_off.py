@@ -90,7 +90,7 @@ async def test_who_keeps_the_account_in_time_keeps_all_of_it(room: OpenRoom) -> 
     account.clock.now = DUE
     assert await _due(account) == []
     await account.does(CancelAccount(account_id=ADA, origin=Origin.APP))
-    assert await account.held_of(ADA) == {"accounts": 1}
+    assert await account.held_of(ADA) == {"accounts": 1, "agreements": 1}
     assert (await account.types_announced())[-1] == "CancellationUndone"
 
 

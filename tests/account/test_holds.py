@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from services.account import repository
 from services.account.commands import SettleInstallment
 from services.account.domain.cancellations import PARKED_PAYMENT_LAPSES, Declined
 from services.account.due import due
+from services.account.repository import installments
 from shared.contracts.account import AccountCancelled
 from shared.contracts.base import Event, reader
 from shared.contracts.billing import InstallmentOwed, InstallmentPaid
@@ -129,7 +129,7 @@ async def test_a_payment_that_failed_to_be_handled_is_not_lost_with_the_account_
     await account.hears(owes(ANNA))
     await account.does(cancelled_by_request(ANNA))
     with monkeypatch.context() as bad_release:
-        bad_release.setattr(repository, "erase_settled", None)
+        bad_release.setattr(installments, "erase_settled", None)
         await account.hears(pays(ANNA))
     async with account.engine.connect() as connection:
         (letter,) = await dead_letters.listing(connection)

@@ -59,8 +59,8 @@ async def test_a_request_keeps_what_is_open_and_nothing_of_what_is_paid(room: Op
 async def test_who_was_declined_is_told_also_when_the_reason_ends_by_hand(room: OpenRoom) -> None:
     account = await annas(room)
     await account.run(
-        'INSERT INTO dead_letters (topic, partition, "offset", account_id, reason, error, body)'
-        " VALUES ('billing.installments.v1', 0, 0, :anna, 'unreadable', '', 'x')",
+        'INSERT INTO dead_letters (topic, partition, "offset", taken_at, account_id, reason, error, body)'
+        " VALUES ('billing.installments.v1', 0, 0, now(), :anna, 'unreadable', '', 'x')",
         anna=ANNA.account_id,
     )
     await account.does(cancellation_started(ANNA))
@@ -78,8 +78,8 @@ async def test_who_was_declined_is_told_also_when_the_reason_ends_by_hand(room: 
 async def test_an_unread_payment_message_postpones_a_living_account_only_until_its_latest_end(room: OpenRoom) -> None:
     account = await annas(room)
     await account.run(
-        'INSERT INTO dead_letters (topic, partition, "offset", account_id, reason, error, body)'
-        " VALUES ('billing.installments.v1', 0, 0, :anna, 'unreadable', '', 'x')",
+        'INSERT INTO dead_letters (topic, partition, "offset", taken_at, account_id, reason, error, body)'
+        " VALUES ('billing.installments.v1', 0, 0, now(), :anna, 'unreadable', '', 'x')",
         anna=ANNA.account_id,
     )
     await account.does(cancellation_started(ANNA))

@@ -19,10 +19,10 @@ PLANTED = {
     ),
     "shared imports a service": ("shared/clock.py", "import services.account.commands"),
     "a service imports the operations": ("services/notifier/mails.py", "import ops.mailbox"),
-    "a rule knows the database": ("services/account/domain.py", "import sqlalchemy"),
+    "a rule knows the database": ("services/account/domain/access.py", "import sqlalchemy"),
     "a command knows the framework": ("services/device/commands.py", "import fastapi"),
     "a contract knows the broker": ("shared/contracts/app.py", "import faststream"),
-    "a repository knows its handlers": ("services/account/repository.py", "import services.account.handlers"),
+    "a repository knows its handlers": ("services/account/repository/profile.py", "import services.account.handlers"),
     "a consumer wires": ("services/requests/consumers.py", "import services.requests.app"),
 }
 

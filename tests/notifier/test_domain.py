@@ -24,7 +24,7 @@ from services.notifier.domain import (
 
 NOW = datetime(2026, 3, 3, 12, tzinfo=UTC)
 ANNA = Address("anna@people.example", "en")
-PATIENCE = Patience(contact=timedelta(hours=1), mail=timedelta(hours=24))
+PATIENCE = Patience(contact=timedelta(hours=1), mail=timedelta(hours=24), attempts=40)
 ACCOUNT = UUID(int=1)
 
 

@@ -37,8 +37,8 @@ async def swept(room: Room, now: datetime) -> None:
 async def park(room: Room, reason: str, person: Person | None = None) -> None:
     """Park a message at noon."""
     await room.run(
-        'INSERT INTO dead_letters (topic, partition, "offset", account_id, reason, error, body, parked_at)'
-        " VALUES (:topic, 0, 0, :account, :reason, '', 'x', :noon)",
+        'INSERT INTO dead_letters (topic, partition, "offset", taken_at, account_id, reason, error, body, parked_at)'
+        " VALUES (:topic, 0, 0, :noon, :account, :reason, '', 'x', :noon)",
         topic=INSTALLMENTS.name,
         account=person and person.account_id,
         reason=reason,

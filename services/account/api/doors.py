@@ -12,8 +12,9 @@ import pycountry
 from fastapi import Depends, Request
 from pydantic import AfterValidator, EmailStr, StringConstraints
 
+from services.account.domain.access import PASSWORD_TOO_COMMON
 from services.account.domain.cancellations import Declined
-from services.account.passwords import MAX_LENGTH, MIN_LENGTH, Passwords, is_common
+from services.account.passwords import MAX_LENGTH, MIN_LENGTH, Passwords, is_address, is_common
 from services.account.repository import sessions
 from services.account.settings import Settings
 from shared import http
@@ -130,10 +131,10 @@ async def prove_password(service: Service, passwords: Passwords, person: Person,
     await begin_anew(service, counter)
 
 
-async def new_hash(passwords: Passwords, password: str, email: str) -> str:
-    """Hash a password to be, unless it is too common."""
-    if is_common(password, email):
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "password-too-common", "Choose another one.")
+async def new_hash(passwords: Passwords, password: str, email: str | None = None) -> str:
+    """Hash a password to be, unless it is too common, or the address of whom it is for."""
+    if is_common(password) or (email and is_address(password, email)):
+        raise refused(PASSWORD_TOO_COMMON)
     return await passwords.hash(password)
 
 

@@ -78,7 +78,7 @@ async def want_email(
     async with service.engine.connect() as connection:
         owner = await registrations.owner_of(connection, body.email)
     foreign = owner and owner != person.account_id
-    await done(service, TellOwner(account_id=owner) if owner and foreign else command)
+    await service.bus.execute(TellOwner(account_id=owner) if owner and foreign else command)
     return Change(change_id=change_id)
 
 

@@ -26,6 +26,7 @@ from services.account.api.doors import (
 )
 from services.account.commands import ChangePassword, RequestPasswordReset, ResetPassword
 from services.account.domain.access import CODE_WRONG, RESET_LIFE
+from services.account.passwords import is_address
 from services.account.repository import passwords as repository
 from services.account.repository import registrations
 from shared.http import Body, refused
@@ -37,6 +38,7 @@ router = APIRouter(prefix="/v1", tags=["passwords"])
 
 BY_ADDRESS = Limit("reset-by-address", 3, timedelta(hours=1))
 BY_NETWORK = Limit("reset-by-network", 20, timedelta(hours=1))
+CODES_BY_NETWORK = Limit("reset-codes-by-network", 100, timedelta(minutes=15))
 
 
 class NewPassword(Body):
@@ -79,30 +81,35 @@ async def change_password(body: NewPassword, person: Asking, service: Running, p
 
 @router.post("/password-resets", status_code=HTTPStatus.ACCEPTED)
 async def forget_password(body: Forgotten, service: Running, settings: Config, network: Network) -> Reset:
-    """Have a code mailed that sets another password. The answer is the same whether the address is known or not."""
+    """Have a code mailed that sets another password. The answer is the same whether the address is known or not.
+
+    For an unknown one the same is done for an account of nobody, so that it takes as long, also to confirm.
+    """
     await count_try(service, BY_ADDRESS.at(settings, body.email), BY_NETWORK.at(settings, network))
     reset_id, code = uuid4(), new_code()
     async with service.engine.connect() as connection:
         account_id = await registrations.account_with(connection, body.email)
-    if account_id:
-        command = RequestPasswordReset(
-            account_id=account_id,
-            reset_id=reset_id,
-            code=code,
-            code_digest=digest(str(reset_id), code),
-            expires_at=service.clock() + RESET_LIFE,
-        )
-        await done(service, command)
+    command = RequestPasswordReset(
+        account_id=account_id or uuid4(),
+        reset_id=reset_id,
+        code=code,
+        code_digest=digest(str(reset_id), code),
+        expires_at=service.clock() + RESET_LIFE,
+    )
+    await service.bus.execute(command)
     return Reset(reset_id=reset_id)
 
 
 @router.post("/password-resets/{reset_id}/confirm", status_code=HTTPStatus.NO_CONTENT)
-async def reset_password(reset_id: UUID, body: ByCode, service: Running, passwords: Hashing) -> None:
+async def reset_password(
+    reset_id: UUID, body: ByCode, service: Running, *, settings: Config, passwords: Hashing, network: Network
+) -> None:
     """Set another password by the mailed code; three tries. Every session ends."""
+    await count_try(service, CODES_BY_NETWORK.at(settings, network))
     async with service.engine.connect() as connection:
         account_id = await repository.account_of_reset(connection, reset_id)
         email = await repository.address(connection, account_id) if account_id else ""
-    password_hash = await new_hash(passwords, body.password, email)
+    password_hash = await new_hash(passwords, body.password)
     if not account_id:
         raise refused(CODE_WRONG)
     command = ResetPassword(
@@ -111,5 +118,6 @@ async def reset_password(reset_id: UUID, body: ByCode, service: Running, passwor
         code_digest=digest(str(reset_id), body.code),
         second_factor_code=body.second_factor_code,
         password_hash=password_hash,
+        password_is_address=is_address(body.password, email),
     )
     await done(service, command)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
 from fastapi import Body as FromBody
@@ -21,6 +21,8 @@ from shared.security import Person
 from shared.service import Running, Service
 
 router = APIRouter(prefix="/v1/account", tags=["account"])
+
+UNCHANGED: dict[int | str, dict[str, Any]] = {HTTPStatus.NOT_MODIFIED: {"description": "As it was seen."}}
 
 
 class Changes(Body):
@@ -66,13 +68,14 @@ class Agreed(BaseModel):
     agreed_at: datetime
 
 
-@router.get("", responses={HTTPStatus.NOT_MODIFIED: {"description": "As it was seen."}})
+@router.get("", responses=UNCHANGED)
 async def see_account(
     person: Asking, service: Running, settings: Config, response: Response, seen: IfNoneMatch = None
 ) -> Account:
     """See one's own data."""
     account, tag = await _account(service, person, settings)
-    if seen == tag:
+    # A new policy is no change of the account, but has to be seen.
+    if seen == tag and not account.policy.agreement_needed:
         return _as_seen(tag)  # type: ignore[return-value] # FastAPI sends a response as it is
     response.headers["ETag"] = tag
     return account
@@ -123,14 +126,18 @@ async def set_avatar(
     await done(service, command)
 
 
-@router.get("/avatar", response_class=Response)
-async def see_avatar(person: Asking, service: Running) -> Response:
+@router.get("/avatar", response_class=Response, responses=UNCHANGED)
+async def see_avatar(person: Asking, service: Running, seen: IfNoneMatch = None) -> Response:
     """See the avatar."""
     async with service.engine.connect() as connection:
         picture = await profile.avatar(connection, person.account_id)
     if not picture:
         raise Problem(HTTPStatus.NOT_FOUND, "no-such-avatar")
-    return Response(picture.avatar, media_type=picture.avatar_media_type)
+    tag = etag(picture["version"])
+    if seen == tag:
+        return _as_seen(tag)
+    headers = {"ETag": tag, "Content-Disposition": "inline"}
+    return Response(picture["avatar"], headers=headers, media_type=picture["avatar_media_type"])
 
 
 @router.delete("/avatar", status_code=HTTPStatus.NO_CONTENT)

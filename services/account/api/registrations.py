@@ -96,7 +96,8 @@ async def register(
     )
     async with service.engine.connect() as connection:
         owner = await registrations.owner_of(connection, body.email)
-    await done(service, TellOwner(account_id=owner) if owner else command)
+    if owner != registration_id:  # else a repeat of what has become an account
+        await service.bus.execute(TellOwner(account_id=owner) if owner else command)
     return Registered(registration_id=registration_id)
 
 

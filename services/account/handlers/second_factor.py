@@ -43,8 +43,8 @@ async def _factor(work: Work, account_id: UUID) -> Factor | None:
     row = await second_factor.sealed(work.connection, account_id)
     if not row:
         return None
-    secret = _settings(work).seal.decrypt(row.totp_secret.encode()).decode()
-    return Factor(secret, row.totp_confirmed, row.totp_last_step or 0)
+    secret = _settings(work).seal.decrypt(row["totp_secret"].encode()).decode()
+    return Factor(secret, row["totp_confirmed"], row["totp_last_step"] or 0)
 
 
 async def prove(work: Work, account_id: UUID, code: str | None) -> Refusal | None:
@@ -71,7 +71,9 @@ async def _tried(work: Work, account_id: UUID, factor: Factor, code: str) -> Ref
 async def _remember_step(work: Work, account_id: UUID, step: int) -> None:
     row = await second_factor.sealed(work.connection, account_id)
     if row:
-        await second_factor.change(work.connection, account_id, row.totp_secret, step, confirmed=row.totp_confirmed)
+        await second_factor.change(
+            work.connection, account_id, row["totp_secret"], step, confirmed=row["totp_confirmed"]
+        )
 
 
 def recovery_digest(account_id: UUID, code: str) -> str:
@@ -114,7 +116,7 @@ async def _enable(work: Work, command: EnableSecondFactor) -> Ok | Refusal:
         return refusal
     row = await second_factor.sealed(work.connection, account_id)
     if row:
-        secret, step = row.totp_secret, row.totp_last_step
+        secret, step = row["totp_secret"], row["totp_last_step"]
         await second_factor.change(work.connection, account_id, secret, step, confirmed=True)
     await second_factor.replace_recovery_codes(work.connection, account_id, command.recovery_digests)
     work.announce(SecondFactorChanged(**work.stamp(command), enabled=True))

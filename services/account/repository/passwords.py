@@ -26,20 +26,19 @@ async def set_password(connection: AsyncConnection, account_id: UUID, password_h
 
 
 async def add_reset(connection: AsyncConnection, command: RequestPasswordReset) -> Row[str, str] | None:
-    """Keep the digest of a code, and say where to mail the code and in which language; nowhere for a repeat."""
+    """Keep the digest of a code, and say where to mail it and in which language; nowhere for nobody and a repeat."""
+    values = {
+        "id": command.reset_id,
+        "account_id": command.account_id,
+        "code_digest": command.code_digest,
+        "tries": 0,
+        "expires_at": command.expires_at,
+    }
+    added = upsert(PasswordReset).values(values).on_conflict_do_nothing().returning(PasswordReset.id)
+    new = await connection.scalar(added) is not None
     query = select(Account.email, Account.language).where(Account.id == command.account_id)
     to = (await connection.execute(query)).first()
-    if to:
-        values = {
-            "id": command.reset_id,
-            "account_id": command.account_id,
-            "code_digest": command.code_digest,
-            "tries": 0,
-            "expires_at": command.expires_at,
-        }
-        added = upsert(PasswordReset).values(values).on_conflict_do_nothing().returning(PasswordReset.id)
-        to = to if await connection.scalar(added) else None
-    return to
+    return to if new else None
 
 
 async def account_of_reset(connection: AsyncConnection, reset_id: UUID) -> UUID | None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, RowMapping, and_, or_, select, update
+from sqlalchemy import RowMapping, and_, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -57,12 +57,12 @@ async def profile(connection: AsyncConnection, account_id: UUID) -> RowMapping |
     return (await connection.execute(query)).mappings().first()
 
 
-async def avatar(connection: AsyncConnection, account_id: UUID) -> Row[Any] | None:
+async def avatar(connection: AsyncConnection, account_id: UUID) -> RowMapping | None:
     """Read the avatar."""
-    query = select(Account.avatar, Account.avatar_media_type).where(
+    query = select(Account.avatar, Account.avatar_media_type, Account.version).where(
         Account.id == account_id, Account.avatar.is_not(None)
     )
-    return (await connection.execute(query)).first()
+    return (await connection.execute(query)).mappings().first()
 
 
 async def agree(connection: AsyncConnection, account_id: UUID, policy_version: str, now: datetime) -> None:

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Integer, RowMapping, cast, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.account.models import Account, RecoveryCode
 
 
-async def sealed(connection: AsyncConnection, account_id: UUID) -> Row[Any] | None:
+async def sealed(connection: AsyncConnection, account_id: UUID) -> RowMapping | None:
     """Read the factor as it is kept; none where the account has none, not even a prepared one."""
     query = select(Account.totp_secret, Account.totp_confirmed, Account.totp_last_step).where(
         Account.id == account_id, Account.totp_secret.is_not(None)
     )
-    return (await connection.execute(query)).first()
+    return (await connection.execute(query)).mappings().first()
 
 
 async def change(
     connection: AsyncConnection, account_id: UUID, secret: str | None, last_step: int | None, *, confirmed: bool
 ) -> None:
-    """Keep the factor as it is now."""
+    """Keep the factor as it is now; the profile says whether there is one."""
     values = {"totp_secret": secret, "totp_confirmed": confirmed, "totp_last_step": last_step}
-    await connection.execute(update(Account).where(Account.id == account_id).values(values))
+    version = Account.version + cast(Account.totp_confirmed != confirmed, Integer)
+    await connection.execute(update(Account).where(Account.id == account_id).values(version=version, **values))
 
 
 async def replace_recovery_codes(connection: AsyncConnection, account_id: UUID, digests: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Requests' HTTP door: the status of an order, by the reference that outlives the account. No rules."""
+"""The HTTP door to the status of an order, by the reference that outlives the account."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services.requests.rollcall import Due, Order
 from shared.http import Problem, Reference
 from shared.service import Running
 
-router = APIRouter(prefix="/v1")
+router = APIRouter(prefix="/v1", tags=["orders"])
 
 
 @router.get("/orders/{reference}")

@@ -1,0 +1,39 @@
+"""What device erases part by part: the many readings of accounts that were closed and of bindings that have ended."""
+
+from __future__ import annotations
+
+import asyncio
+
+from services.device import repository
+from services.device.commands import EraseReadings
+from shared.background import again_and_again, each_alone
+from shared.commands import Command, ContinueErasure
+from shared.owner import unfinished
+from shared.service import Service
+
+LOOK_SECONDS = 1.0
+BREATH_SECONDS = 0.02
+"""Between two parts, so that others get through."""
+
+
+async def erase_what_is_much(service: Service) -> None:
+    """Look for what is left to erase, again and again; two replicas that find the same share it."""
+
+    async def look() -> None:
+        while found := await much(service):
+            if await each_alone(service.bus, found):
+                break  # what fails is tried again after a while
+            await asyncio.sleep(BREATH_SECONDS)
+
+    await again_and_again("erasing of much", look, LOOK_SECONDS)
+
+
+async def much(service: Service) -> list[Command]:
+    """List what is left to erase now."""
+    async with service.engine.connect() as connection:
+        accounts = await unfinished(connection)
+        ended = await repository.unbound(connection)
+    return [
+        *(ContinueErasure(account_id=account_id) for account_id in accounts),
+        *(EraseReadings(account_id=account_id, binding_id=binding_id) for account_id, binding_id in ended),
+    ]

@@ -1,0 +1,11 @@
+"""Requests' HTTP doors: request -> command -> status code. No rules."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from services.requests.api import feedback, orders
+
+router = APIRouter()
+for door in (orders, feedback):
+    router.include_router(door.router)
