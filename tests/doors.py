@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from importlib import import_module
 from typing import Any
 
 import httpx
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from shared.security import Person as Asker
+from shared.security import issue_access_token
+from tests.builders import Person, named
 from tests.rooms import Room
 
 PASSWORD = "the heron reads at dusk"
@@ -38,6 +43,13 @@ class Door:
         transport = httpx.ASGITransport(self.app, client=(network, 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://door.example/v1") as client:
             return await client.request(method, path, headers=headers, **request)
+
+    def token_of(self, person: Person, at: datetime | None = None) -> Tokens:
+        """Sign a token as account does, for a service that knows people by their tokens alone."""
+        private = self.room.settings.access_token_public_key_file.with_name("private.pem").read_bytes()
+        asker = Asker(person.account_id, named("session", person.name))
+        key = load_pem_private_key(private, password=None)
+        return Tokens({"access_token": issue_access_token(key, asker, at or self.room.clock())})
 
     async def mailed(self, fact: str) -> list[dict[str, Any]]:
         """List what was announced of this kind, in order."""

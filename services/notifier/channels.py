@@ -12,6 +12,7 @@ from aiosmtplib import (
     SMTPNotSupported,
     SMTPRecipientsRefused,
     SMTPResponseException,
+    SMTPTimeoutError,
 )
 
 from services.notifier.commands import Outcome
@@ -47,8 +48,9 @@ class Smtp:
             # It may have arrived all the same; the next attempt carries the same Message-ID.
             log.warning("mail connection lost", extra={"error": type(error).__name__})
             self.close()
-            # A server that falls silent would hold up every mail for as long as this one.
-            self._away_until = monotonic() + AWAY_SECONDS
+            if isinstance(error, (TimeoutError, SMTPTimeoutError)):
+                # A server that fell silent would hold up every mail for as long as this one.
+                self._away_until = monotonic() + AWAY_SECONDS
             return Outcome.AWAY
 
     def close(self) -> None:

@@ -131,10 +131,12 @@ def test_the_newest_contact_counts_in_any_order() -> None:
         ("zh-CN", "zh-Hans"),
         ("ZH-hant-TW", "zh-Hans"),
         ("en-GB", "en"),
-        ("de", "en"),
+        ("de", "de"),
+        ("de-CH", "de"),
+        ("fr", "en"),
         ("zha", "en"),
         ("", "en"),
     ],
 )
-def test_chinese_is_written_to_who_reads_it_and_english_to_all_others(tag: str, language: str) -> None:
+def test_chinese_and_german_are_written_to_who_reads_them_and_english_to_all_others(tag: str, language: str) -> None:
     assert language_for(tag) == language

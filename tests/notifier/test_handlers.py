@@ -43,7 +43,7 @@ async def test_a_cancelled_account_is_not_erased_here_before_all_others_have_era
     notifier: Notifier,
 ) -> None:
     await notifier.room.hears(contact_of(ANNA), cancelled(ANNA))
-    assert await notifier.room.held_of(ANNA.account_id) == {"contacts": 1, "messages": 1}
+    assert await notifier.room.held_of(ANNA.account_id) == {"contacts": 1, "messages": 1, "notices": 1}
     assert await notifier.receipts() == []
 
 
@@ -98,16 +98,16 @@ async def test_after_the_last_message_all_of_the_person_is_gone_and_nobody_else_
 ) -> None:
     await notifier.room.hears(contact_of(ANNA), contact_of(BEN), possible_for(BEN), settled(ANNA))
     await record(notifier, Outcome.DELIVERED)
-    assert await notifier.room.held_of(ANNA.account_id) == {"contacts": 1, "messages": 2}
+    assert await notifier.room.held_of(ANNA.account_id) == {"contacts": 1, "messages": 2, "notices": 1}
     assert await notifier.receipts() == []
     await record(notifier, Outcome.DELIVERED)
     assert await notifier.room.held_of(ANNA.account_id) == {}
-    assert await notifier.room.held_of(BEN.account_id) == {"contacts": 1, "messages": 1}
+    assert await notifier.room.held_of(BEN.account_id) == {"contacts": 1, "messages": 1, "notices": 1}
     [receipt] = await notifier.receipts()
     assert (receipt.account_id, receipt.order_id, receipt.remark) == (ANNA.account_id, ANNA.order_id, None)
     assert {item.category: (item.outcome, item.count) for item in receipt.items} == {
         "contact": (Erasure.ERASED, 1),
-        "messages": (Erasure.ERASED, 2),
+        "messages": (Erasure.ERASED, 3),
         "unhandled-messages": (Erasure.NOTHING_HELD, 0),
     }
 

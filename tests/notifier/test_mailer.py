@@ -259,7 +259,7 @@ async def test_a_mail_server_that_does_not_answer_is_not_waited_for_for_long(
     await impatient.deliver()
     impatient.smtp.close()
     assert mail_server.received == [(BEN.email, POSSIBLE)]
-    assert await notifier.room.held_of(ANNA.account_id) == {"contacts": 1, "messages": 1}
+    assert await notifier.room.held_of(ANNA.account_id) == {"contacts": 1, "messages": 1, "notices": 1}
 
 
 @pytest.mark.parametrize("international", [True, False])
@@ -270,7 +270,7 @@ async def test_an_address_beyond_ascii_is_sent_to_if_the_mail_server_can(
     await notifier.room.hears(contact_of(ANNA, email="安娜@例子.example"), possible_for(ANNA))
     await notifier.deliver()
     assert len(mail_server.mails) == international
-    assert await notifier.room.held_of(ANNA.account_id) == {"contacts": 1}
+    assert await notifier.room.held_of(ANNA.account_id) == {"contacts": 1, "notices": 1}
 
 
 async def test_a_mailbox_that_stays_full_is_given_up_after_a_day(notifier: Notifier, mail_server: MailServer) -> None:
@@ -376,7 +376,7 @@ async def test_a_connection_broken_off_is_made_anew(notifier: Notifier, mail_ser
     await notifier.deliver()
     first, again = mail_server.mails
     assert first["message-id"] == again["message-id"]
-    assert await notifier.room.held_of(ANNA.account_id) == {"contacts": 1}
+    assert await notifier.room.held_of(ANNA.account_id) == {"contacts": 1, "notices": 1}
 
 
 async def test_a_message_that_cannot_be_written_holds_up_nobody_else(

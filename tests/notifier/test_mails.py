@@ -7,19 +7,31 @@ from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from itertools import product
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
+from jinja2 import Environment, meta
 
+from services.notifier import mails
 from services.notifier.commands import Address, Kind
-from services.notifier.domain import LANGUAGES, Queued
+from services.notifier.domain import LANGUAGES, Draft, Queued
 from services.notifier.mails import Composer, words
 from shared.contracts.account import DeclineReason
 
+TEMPLATES = Path(mails.__file__).parent / "templates"
 COMPOSER = Composer("Adieu <no-reply@adieu.example>")
 PARAMETERS: dict[Kind, dict[str, Any]] = {
     Kind.CONFIRMATION_CODE: {"code": "402917", "expires_at": "2026-03-03T04:05:00Z"},
+    Kind.PASSWORD_RESET_CODE: {"code": "402917", "expires_at": "2026-03-03T04:05:00Z"},
+    Kind.EMAIL_CHANGE_CODE: {"code": "402917", "expires_at": "2026-03-03T04:05:00Z"},
+    Kind.EMAIL_CHANGED: {"undo_token": "a-random-word", "undo_until": "2026-03-03T04:05:00Z"},
+    Kind.EMAIL_RESTORED: {"occurred_at": "2026-03-03T04:05:00Z"},
+    Kind.ADDRESS_REGISTERED_AGAIN: {},
+    Kind.NEW_CLIENT_SEEN: {"occurred_at": "2026-03-03T04:05:00Z"},
+    Kind.PASSWORD_CHANGED: {"occurred_at": "2026-03-03T04:05:00Z"},
+    Kind.SECOND_FACTOR_CHANGED: {"enabled": True, "occurred_at": "2026-03-03T04:05:00Z"},
     Kind.CANCELLATION_DECLINED: {"declines": [{"reason": "unpaid-installments", "count": 2}]},
     Kind.CANCELLATION_POSSIBLE: {},
     Kind.CANCELLATION_SCHEDULED: {"reference": "REF-1", "due_at": "2026-03-03T04:05:00Z"},
@@ -87,6 +99,59 @@ def test_dates_are_told_in_words() -> None:
     parameters = PARAMETERS[Kind.CANCELLATION_SCHEDULED]
     assert "3 March 2026, 04:05 UTC" in words(Kind.CANCELLATION_SCHEDULED, parameters, "en").text
     assert "2026 年 3 月 3 日 04:05" in words(Kind.CANCELLATION_SCHEDULED, parameters, "zh-Hans").text
+    assert "3. März 2026, 04:05 UTC" in words(Kind.CANCELLATION_SCHEDULED, parameters, "de").text
+
+
+def test_there_is_a_template_for_every_message_in_every_language_and_none_besides() -> None:
+    written = {path.name for path in TEMPLATES.glob("*.txt")}
+
+    assert written == {f"{kind}.{language}.txt" for kind, language in product(Kind, LANGUAGES)}
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_message_says_the_same_things_in_every_language(kind: Kind) -> None:
+    environment = Environment(autoescape=True)
+    environment.filters |= {"in_english": str, "in_chinese": str, "in_german": str}
+    used = [
+        meta.find_undeclared_variables(environment.parse(path.read_text()))
+        for path in TEMPLATES.glob(f"{kind}.*.txt")
+    ]
+
+    assert used[0] == used[1] == used[2]
+
+
+@pytest.mark.parametrize("hostile", ["{{ 7 * 7 }}", "<script>alert(1)</script>", "x\r\nBcc: eve@mail.example"])
+@EVERY_MESSAGE
+def test_a_hostile_value_stays_what_it_is(kind: Kind, language: str, hostile: str) -> None:
+    parameters = {
+        name: hostile if isinstance(value, str) and "T" not in value else value
+        for name, value in PARAMETERS[kind].items()
+    }
+    message = queued(kind, parameters=parameters)
+    mail = read(COMPOSER.mail(message, Address("anna@people.example", language)).content)
+
+    assert mail["bcc"] is None
+    assert mail["subject"] == words(kind, PARAMETERS[kind], language).subject
+    assert "49" not in part(mail, "plain")
+    assert "<script" not in part(mail, "html")
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_second_factor_is_told_on_or_off(language: str, enabled: bool) -> None:  # noqa: FBT001 - a case
+    at = {"occurred_at": "2026-03-03T04:05:00Z"}
+    said = words(Kind.SECOND_FACTOR_CHANGED, {"enabled": enabled, **at}, language).text
+    other = words(Kind.SECOND_FACTOR_CHANGED, {"enabled": not enabled, **at}, language).text
+
+    assert said != other
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_app_shows_a_changed_address_without_the_word_that_undoes_it(language: str) -> None:
+    told = Draft(UUID(int=1), Kind.EMAIL_CHANGED, PARAMETERS[Kind.EMAIL_CHANGED])
+
+    assert told.shown == {"undo_until": "2026-03-03T04:05:00Z"}
+    assert "a-random-word" not in words(Kind.EMAIL_CHANGED, dict(told.shown), language).text
 
 
 def test_values_are_text_in_html() -> None:
