@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from http import HTTPStatus
+from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Path
 
 from shared.errors import describe
 from shared.http import Problem
@@ -14,13 +15,15 @@ from shared.messaging.consumer import Consumer, StillUnreadable
 from shared.messaging.dead_letters import DeadLetterView
 from shared.security import internal_door
 
+LetterId = Annotated[int, Path(ge=1, lt=2**63)]
+
 
 def internal_api(consumers: Sequence[Consumer]) -> APIRouter:
     """Make the routes by which parked messages are seen and dealt with. Their bodies are never shown."""
     router = APIRouter(prefix="/internal", dependencies=[Depends(internal_door)], include_in_schema=False)
     engine = consumers[0].bus.engine
 
-    async def parked(letter_id: int) -> DeadLetterView:
+    async def parked(letter_id: LetterId) -> DeadLetterView:
         async with engine.connect() as connection:
             letter = await dead_letters.find(connection, letter_id)
         if not letter:
@@ -36,11 +39,11 @@ def internal_api(consumers: Sequence[Consumer]) -> APIRouter:
             return await dead_letters.listing(connection)
 
     @router.get("/dead-letters/{letter_id}")
-    async def show_dead_letter(letter_id: int) -> DeadLetterView:
+    async def show_dead_letter(letter_id: LetterId) -> DeadLetterView:
         return await parked(letter_id)
 
     @router.post("/dead-letters/{letter_id}/redrive")
-    async def redrive(letter_id: int) -> dict[str, int]:
+    async def redrive(letter_id: LetterId) -> dict[str, int]:
         letter = await parked(letter_id)
         try:
             return {"handled": await consumer_of(letter).redrive(letter)}
@@ -50,7 +53,7 @@ def internal_api(consumers: Sequence[Consumer]) -> APIRouter:
             raise Problem(HTTPStatus.CONFLICT, "still-fails", describe(error)) from None
 
     @router.delete("/dead-letters/{letter_id}", status_code=HTTPStatus.NO_CONTENT)
-    async def discard(letter_id: int) -> None:
+    async def discard(letter_id: LetterId) -> None:
         letter = await parked(letter_id)
         await consumer_of(letter).discard(letter)
 

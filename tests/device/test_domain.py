@@ -8,7 +8,7 @@ from services.device.domain import NOT_AVAILABLE, Bound, Product, decide_bind
 from tests.builders import ANNA, BEN, named
 from tests.commands import PAIRING, bound
 
-NEW, KNOWN = named("new binding"), named("known binding")
+KNOWN = UUID(int=2)
 FREE = Product("Purifier 2", PAIRING, bound_to=None, binding_id=None)
 ANNAS = replace(FREE, bound_to=ANNA.account_id, binding_id=KNOWN)
 

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, File, Form, Response, UploadFile
+from fastapi import APIRouter, File, Form, Path, Response, UploadFile
 from pydantic import BaseModel, StringConstraints
 
 from services.requests import repository
@@ -27,6 +27,7 @@ router = APIRouter(prefix="/v1/feedback", tags=["feedback"])
 
 BY_PERSON = TryLimit("feedback-by-person", 20, timedelta(hours=1))
 MOST_PICTURES = 3
+Number = Annotated[int, Path(ge=1, le=MOST_PICTURES)]
 NONE: list[UploadFile] = []
 """No pictures; FastAPI copies what is left out."""
 
@@ -111,7 +112,7 @@ async def see_feedback(feedback_id: UUID, person: Asking, service: Running) -> F
 
 
 @router.get("/{feedback_id}/pictures/{number}", response_class=Response)
-async def see_picture(feedback_id: UUID, number: int, person: Asking, service: Running) -> Response:
+async def see_picture(feedback_id: UUID, number: Number, person: Asking, service: Running) -> Response:
     """See a picture of one's own, numbered from 1."""
     async with service.engine.connect() as connection:
         picture = await repository.picture(connection, person.account_id, feedback_id, number)
