@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import re
 import secrets
@@ -15,12 +16,22 @@ from uuid import uuid4
 
 import httpx
 from aiokafka import AIOKafkaProducer
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from ops.mailbox import Mailbox
 from ops.system import System
 
 PATIENCE_SECONDS = 60.0
-PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def drawn(note: str) -> bytes:
+    """Draw a small picture with a note in its metadata."""
+    written = io.BytesIO()
+    metadata = PngInfo()
+    metadata.add_text("Comment", note)
+    Image.new("RGB", (2, 2), "teal").save(written, "PNG", pnginfo=metadata)
+    return written.getvalue()
 
 
 async def eventually(holds: Callable[[], Awaitable[Any]], what: str, patience: float = PATIENCE_SECONDS) -> Any:  # noqa: ANN401
@@ -77,7 +88,7 @@ class Person:
             "password": self.password,
             "region": "DE",
             "language": "en",
-            "policy_version": "1",
+            "policy_version": "2026-01",
         }
         answer = await self.ask("account", "POST", "/registrations", json=body)
         self.account_id = answer.json()["registration_id"]
@@ -90,8 +101,9 @@ class Person:
         body = {"email": self.email, "password": self.password}
         self._access = (await self.ask("account", "POST", "/sessions", json=body)).json()["access_token"]
         await self.ask("account", "PATCH", "/account", json={"nickname": f"Nick {self.mark}"})
-        picture = PNG + self.mark.encode()
-        await self.ask("account", "PUT", "/account/avatar", content=picture, headers={"Content-Type": "image/png"})
+        picture = {"content": drawn(self.mark), "headers": {"Content-Type": "image/png"}}
+        answer = await self.ask("account", "PUT", "/account/avatar", **picture)
+        assert answer.status_code == HTTPStatus.NO_CONTENT, answer.text
 
     async def bind(self, serial: str) -> None:
         answer = await self.ask("device", "POST", "/devices", json={"serial": serial, "pairing_code": "0000"})

@@ -11,11 +11,14 @@ import asyncpg
 from ops.installation import Installation
 from ops.system import System, running
 
+MANY_AT_ONE_ADDRESS = {"NETWORK_PATIENCE": "1000"}
+"""Everybody in a test comes from one network address."""
+
 
 @asynccontextmanager
 async def whole_system(directory: Path, **environment: str) -> AsyncIterator[System]:
     """Start everything below a directory of its own."""
-    async with running(Installation(directory, environment)) as system:
+    async with running(Installation(directory, MANY_AT_ONE_ADDRESS | environment)) as system:
         yield system
 
 

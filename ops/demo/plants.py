@@ -21,8 +21,8 @@ from shared.contracts.topics import FEEDBACK, TELEMETRY, Topic
 
 _OUTBOX = "INSERT INTO outbox (topic, key, type, event_id, body) VALUES ($1, 'planted', 'Planted', $2, $3)"
 _DEAD_LETTER = (
-    'INSERT INTO dead_letters (topic, partition, "offset", reason, error, body)'
-    " VALUES ($1, 0, 0, 'planted', 'planted', $2)"
+    'INSERT INTO dead_letters (topic, partition, "offset", taken_at, reason, error, body)'
+    " VALUES ($1, 0, 0, now(), 'planted', 'planted', $2)"
 )
 _FEEDBACK = "INSERT INTO feedback (id, account_id, text, submitted_at) VALUES ($1, $1, $2, now())"
 

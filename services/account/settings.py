@@ -24,6 +24,8 @@ class Settings(ServiceSettings):
 
     policy_version: str = Field(default="2026-01", min_length=1, max_length=40)
     """The privacy policy's version that people agree to now."""
+    network_patience: int = Field(default=1, ge=1)
+    """Multiplies how often one network address may try: for carriers that put many people behind one."""
     second_factor_keys_file: Path
     """Fernet keys, one a line: the first seals the secrets of second factors, all open them."""
 

@@ -8,13 +8,13 @@ from services.device.domain import NOT_AVAILABLE, Bound, Product, decide_bind
 from tests.builders import ANNA, BEN, named
 from tests.commands import PAIRING, bound
 
-KNOWN = UUID(int=2)
+KNOWN = named("known binding")
 FREE = Product("Purifier 2", PAIRING, bound_to=None, binding_id=None)
 ANNAS = replace(FREE, bound_to=ANNA.account_id, binding_id=KNOWN)
 
 
 def test_a_device_that_nobody_has_is_bound_by_its_code() -> None:
-    assert decide_bind(FREE, bound(ANNA)) == Bound(NEW, "Purifier 2", new=True)
+    assert decide_bind(FREE, bound(ANNA)) == Bound(bound(ANNA).binding_id, "Purifier 2", new=True)
 
 
 def test_ones_own_device_again_is_the_same_binding() -> None:

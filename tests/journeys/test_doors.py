@@ -19,7 +19,7 @@ from tests.commands import cancellation_started, cancelled_by_request, registere
 from tests.rooms import OpenRoom, Room
 
 DoorOf = Callable[[Room], httpx.AsyncClient]
-THREE_MEGABYTES = b"x" * 3 * 1024 * 1024
+FIVE_MEGABYTES = b"x" * 5 * 1024 * 1024
 
 
 @pytest.fixture
@@ -50,9 +50,9 @@ async def test_a_body_beyond_all_measure_is_not_read_from_anybody(
     room: OpenRoom, door_of: DoorOf, method: str, path: str, *, announced: bool
 ) -> None:
     door = door_of(await room("account"))
-    assert len(THREE_MEGABYTES) > MOST_BYTES
+    assert len(FIVE_MEGABYTES) > MOST_BYTES
 
-    content = THREE_MEGABYTES if announced else in_pieces(THREE_MEGABYTES)
+    content = FIVE_MEGABYTES if announced else in_pieces(FIVE_MEGABYTES)
     answer = await door.request(method, path, content=content)
 
     assert answer.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -104,6 +105,11 @@ def network_of(request: Request) -> str:
 
 
 Network = Annotated[str, Depends(network_of)]
+
+
+def by_network(limit: Limit, settings: Settings, network: str) -> Counter:
+    """Count tries by the network address that they come from."""
+    return replace(limit, most=limit.most * settings.network_patience).at(settings, network)
 
 
 async def count_try(service: Service, *counters: Counter) -> None:

@@ -18,6 +18,7 @@ from services.account.api.doors import (
     Hashing,
     Network,
     Password,
+    by_network,
     count_try,
     done,
     new_code,
@@ -85,7 +86,7 @@ async def forget_password(body: Forgotten, service: Running, settings: Config, n
 
     For an unknown one the same is done for an account of nobody, so that it takes as long, also to confirm.
     """
-    await count_try(service, BY_ADDRESS.at(settings, body.email), BY_NETWORK.at(settings, network))
+    await count_try(service, BY_ADDRESS.at(settings, body.email), by_network(BY_NETWORK, settings, network))
     reset_id, code = uuid4(), new_code()
     async with service.engine.connect() as connection:
         account_id = await registrations.account_with(connection, body.email)
@@ -105,7 +106,7 @@ async def reset_password(
     reset_id: UUID, body: ByCode, service: Running, *, settings: Config, passwords: Hashing, network: Network
 ) -> None:
     """Set another password by the mailed code; three tries. Every session ends."""
-    await count_try(service, CODES_BY_NETWORK.at(settings, network))
+    await count_try(service, by_network(CODES_BY_NETWORK, settings, network))
     async with service.engine.connect() as connection:
         account_id = await repository.account_of_reset(connection, reset_id)
         email = await repository.address(connection, account_id) if account_id else ""

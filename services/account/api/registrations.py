@@ -19,6 +19,7 @@ from services.account.api.doors import (
     Network,
     Password,
     Region,
+    by_network,
     count_try,
     done,
     new_code,
@@ -79,7 +80,7 @@ async def register(
     key: IdempotencyKey = None,
 ) -> Registered:
     """Ask for an account. The answer is the same whether the address is known or not."""
-    await count_try(service, BY_ADDRESS.at(settings, body.email), BY_NETWORK.at(settings, network))
+    await count_try(service, BY_ADDRESS.at(settings, body.email), by_network(BY_NETWORK, settings, network))
     if body.policy_version != settings.policy_version:
         raise policy_outdated(settings)
     registration_id, code = id_for(key, "registration", body.email), new_code()

@@ -19,6 +19,7 @@ from services.account.api.doors import (
     Hashing,
     Network,
     begin_anew,
+    by_network,
     count_try,
     done,
 )
@@ -109,7 +110,7 @@ async def log_in(
     by_address = BY_ADDRESS.at(settings, body.email)
     if found and found.client_known:
         by_address = BY_CLIENT.at(settings, shown)
-    await count_try(service, by_address, BY_NETWORK.at(settings, network))
+    await count_try(service, by_address, by_network(BY_NETWORK, settings, network))
     if not await passwords.fits(body.password, found.password_hash if found else None) or not found:
         raise Problem(HTTPStatus.UNAUTHORIZED, "credentials-wrong", "Address or password is wrong.")
     await done(service, ProveSecondFactor(account_id=found.id, code=body.code))
