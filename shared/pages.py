@@ -13,6 +13,7 @@ from uuid import UUID
 from fastapi import Depends, Query
 from pydantic import BaseModel
 
+from shared.contracts.base import EARLIEST, LATEST
 from shared.http import Problem
 
 T = TypeVar("T")
@@ -33,8 +34,8 @@ class Cursor:
         """Read a cursor as it was given out; ValueError for anything else."""
         at, _, entry_id = urlsafe_b64decode(text.encode()).decode().partition("|")
         cursor = cls(datetime.fromisoformat(at), UUID(entry_id))
-        if cursor.at.tzinfo is None:
-            msg = "a time without its offset"
+        if cursor.at.tzinfo is None or not EARLIEST <= cursor.at < LATEST:
+            msg = "no time that a list can have"
             raise ValueError(msg)
         return cursor
 
