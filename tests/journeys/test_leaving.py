@@ -152,7 +152,7 @@ async def test_a_device_whose_owner_has_left_can_be_bound_by_somebody_else(
 
     await next_owner.bind(f"SN-{ada.mark}")
 
-    devices = (await next_owner.ask("device", "GET", "/devices")).json()
+    devices = (await next_owner.ask("device", "GET", "/devices")).json()["items"]
     assert f"SN-{ada.mark}" in [device["serial"] for device in devices]
 
 

@@ -135,9 +135,10 @@ def test_an_id_by_key_is_the_same_each_time_and_another_for_everybody_and_everyt
 
 @pytest.mark.parametrize("key", ["short", "x" * 101, "with a space in it", "a-key-of-\xfc-somebody", ""])
 async def test_a_key_that_can_be_guessed_or_kept_badly_is_refused(door: Door, key: str) -> None:
-    answer = await post(
-        door, b'{"serial": "a", "pairing_code": "1"}', **{"Idempotency-Key": key.encode().decode("latin-1")}
-    )
+    token = door.token_of(ANNA).headers["Authorization"].encode()
+    headers = [(b"Idempotency-Key", key.encode("latin-1")), (b"Authorization", token)]
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(door.app), base_url="http://door.example") as client:
+        answer = await client.post("/v1/devices", json={"serial": "a", "pairing_code": "1"}, headers=headers)
 
     assert slug_of(answer) == "invalid-request"
 
