@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from hashlib import sha256
 from http import HTTPStatus
@@ -153,6 +154,16 @@ def expected_version(if_match: str | None) -> int | None:
 
 # Whatever else goes wrong
 
+log = logging.getLogger(__name__)
+TOLD = (
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.TOO_MANY_REQUESTS,
+)
+"""Refusals that stand in the log, by route and slug: nothing of who asked, and nothing of what came in."""
+
 _NOT_NOW = Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not-now", "Try again shortly.", {"Retry-After": "1"})
 _UNEXPECTED = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "unexpected")
 
@@ -160,8 +171,13 @@ _UNEXPECTED = Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "unexpected")
 def answer_problems(app: FastAPI) -> None:
     """Have every refusal leave as problem details (RFC 9457), and never with what came in."""
 
-    async def problem(_: Request, error: Exception) -> JSONResponse:
-        return error.answer() if isinstance(error, Problem) else _UNEXPECTED.answer()
+    async def problem(request: Request, error: Exception) -> JSONResponse:
+        if not isinstance(error, Problem):
+            return _UNEXPECTED.answer()
+        if error.status in TOLD:
+            route = getattr(request.scope.get("route"), "path", "")
+            log.info("refused", extra={"slug": error.body["title"], "route": f"{request.method} {route}"})
+        return error.answer()
 
     async def invalid(_: Request, error: Exception) -> JSONResponse:
         faults = error.errors() if isinstance(error, RequestValidationError) else []

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from shared.errors import describe
 
-CONTEXT = ("topic", "partition", "offset", "error", "count")
+CONTEXT = ("slug", "route", "session", "second_factor", "topic", "partition", "offset", "error", "count")
 
 
 class JsonLines(logging.Formatter):

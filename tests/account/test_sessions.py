@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 from collections import Counter
 from datetime import timedelta
 from http import HTTPStatus
@@ -11,9 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
-from services.account.domain.access import HISTORY_KEPT, MOST_CLIENTS, SESSION_LIFE
+from services.account.domain.access import HISTORY_KEPT, MOST_CLIENTS, SESSION_IDLE, SESSION_LIFE
 from services.account.passwords import Passwords
 from services.account.repository.sessions import session_open
+from shared.logging import JsonLines
 from tests.builders import NOON, named
 from tests.doors import PASSWORD, Door, Tokens, slug_of
 
@@ -236,9 +239,10 @@ async def test_of_many_who_refresh_with_one_token_at_once_one_at_most_gets_anoth
 
 
 async def test_a_session_ends_after_thirty_days_however_often_it_was_refreshed(door: Door, anna: Tokens) -> None:
-    token = anna.given["refresh_token"]
-    door.room.clock.now = NOON + SESSION_LIFE - timedelta(seconds=1)
-    fresh = (await refresh(door, token)).json()
+    fresh = anna.given
+    for days in (10, 20, 29):
+        door.room.clock.now = NOON + timedelta(days=days)
+        fresh = (await refresh(door, fresh["refresh_token"])).json()
     door.room.clock.now = NOON + SESSION_LIFE
 
     assert slug_of(await refresh(door, fresh["refresh_token"])) == "session-ended"
@@ -260,3 +264,38 @@ async def test_who_logs_in_is_told_that_there_is_a_policy_to_agree_to(door: Door
     await door.room.run("UPDATE accounts SET policy_version = '2025-01'")
 
     assert (await door.log_in(ANNA)).given["agreement_needed"] is True
+
+
+async def test_a_session_that_is_not_used_for_two_weeks_has_ended(door: Door, anna: Tokens) -> None:
+    door.room.clock.now = NOON + SESSION_IDLE - timedelta(seconds=1)
+    fresh = (await refresh(door, anna.given["refresh_token"])).json()
+    door.room.clock.now += SESSION_IDLE
+
+    assert slug_of(await refresh(door, fresh["refresh_token"])) == "session-ended"
+
+
+async def test_operations_can_end_all_sessions_of_an_account(door: Door, anna: Tokens) -> None:
+    path = f"http://door.example/internal/accounts/{anna.given['account_id']}/sessions"
+    assert slug_of(await door.ask("DELETE", path, by=anna)) == "not-internal"
+    token = {"X-Internal-Token": door.room.settings.internal_token}
+    assert (await door.ask("DELETE", path, headers=token)).status_code == HTTPStatus.NO_CONTENT
+
+    assert not await works(door, anna)
+    assert len(await door.mailed("SessionEnded")) == 1
+
+
+async def test_log_ins_and_refusals_stand_in_the_log_without_a_word_of_who_or_what(
+    door: Door, anna: Tokens, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    await door.log_in(ANNA)
+    await tries(door, ANNA)
+    await door.ask("GET", "/account")
+    lines = [JsonLines("account").format(record) for record in caplog.records]
+    told = [json.loads(line) for line in lines if '"shared.http"' in line or "logged in" in line]
+
+    assert [each.get("slug", each["message"]) for each in told] == ["logged in", "credentials-wrong", "not-logged-in"]
+    assert told[1]["route"] == "POST /v1/sessions"
+    assert told[1]["at"].endswith("+00:00")
+    for secret in (ANNA, WRONG, PASSWORD, anna.given["access_token"], anna.given["account_id"]):
+        assert secret not in "".join(lines)

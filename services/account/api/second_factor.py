@@ -27,7 +27,8 @@ from shared.service import Running
 router = APIRouter(prefix="/v1/account/second-factor", tags=["second factor"])
 
 ISSUER = "Adieu"
-RECOVERY_BYTES = 10
+RECOVERY_BYTES = 14
+"""112 random bits: so many need no slow hash to be kept safely."""
 
 
 class Again(Body):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field, StringConstraints
 
 from services.account.api.doors import (
@@ -37,11 +38,19 @@ from services.account.settings import Settings
 from shared.contracts.base import Label
 from shared.http import Body, IdempotencyKey, Problem, id_for
 from shared.pages import After, Cursor, Limit, Page, page
-from shared.security import ACCESS_TOKEN_LIFE, Person, digest, issue_access_token, random_secret
+from shared.security import (
+    ACCESS_TOKEN_LIFE,
+    Person,
+    digest,
+    internal_door,
+    issue_access_token,
+    random_secret,
+)
 from shared.service import Running, Service
 from shared.throttle import Limit as TryLimit
 
-router = APIRouter(prefix="/v1", tags=["sessions"])
+log = logging.getLogger(__name__)
+router = APIRouter(tags=["sessions"])
 
 BY_ADDRESS = TryLimit("log-in-by-address", 10, timedelta(minutes=15))
 BY_CLIENT = TryLimit("log-in-by-client", 10, timedelta(minutes=15))
@@ -92,7 +101,7 @@ class LogInSeen(BaseModel):
     current: bool
 
 
-@router.post("/sessions", status_code=HTTPStatus.CREATED)
+@router.post("/v1/sessions", status_code=HTTPStatus.CREATED)
 async def log_in(
     body: LogIn,
     service: Running,
@@ -129,6 +138,7 @@ async def _open(body: LogIn, person: Person, shown: str | None, service: Service
         new_client=NewClient(uuid4(), digest(client), body.client_name),
     )
     opened = await done(service, command)
+    log.info("logged in", extra={"session": person.session_id, "second_factor": bool(body.code)})
     return LoggedIn(
         **_tokens(settings, person, refresh, now),
         client_token=client,
@@ -136,7 +146,7 @@ async def _open(body: LogIn, person: Person, shown: str | None, service: Service
     )
 
 
-@router.post("/sessions/refresh")
+@router.post("/v1/sessions/refresh")
 async def refresh(body: Refresh, service: Running, settings: Config) -> Tokens:
     """Get the next pair of tokens. A refresh token works once: shown again, it ends the session."""
     now, old, new = service.clock(), digest(body.refresh_token), random_secret()
@@ -158,13 +168,13 @@ def _tokens(settings: Settings, person: Person, refresh_token: str, now: datetim
     }
 
 
-@router.get("/sessions")
+@router.get("/v1/sessions")
 async def list_sessions(person: Asking, service: Running, limit: Limit = 100, after: After = None) -> Page[LogInSeen]:
     """List the sessions that are open, latest first."""
     return await _seen(person, service, limit, after, only_open=True)
 
 
-@router.get("/log-ins")
+@router.get("/v1/log-ins")
 async def list_log_ins(person: Asking, service: Running, limit: Limit = 100, after: After = None) -> Page[LogInSeen]:
     """List when one has logged in, for half a year, latest first."""
     return await _seen(person, service, limit, after, only_open=False)
@@ -181,25 +191,36 @@ async def _seen(
     return Page[LogInSeen](**page(rows, limit, lambda row: Cursor(row["logged_in_at"], row["session_id"])))
 
 
-@router.delete("/sessions/current", status_code=HTTPStatus.NO_CONTENT)
+@router.delete("/v1/sessions/current", status_code=HTTPStatus.NO_CONTENT)
 async def log_out(person: Asking, service: Running) -> None:
     """Log out: at once here, elsewhere within the lag of a topic."""
     await done(service, EndSession(account_id=person.account_id, session_id=person.session_id))
 
 
-@router.delete("/sessions/others", status_code=HTTPStatus.NO_CONTENT)
+@router.delete("/v1/sessions/others", status_code=HTTPStatus.NO_CONTENT)
 async def log_out_others(person: Asking, service: Running) -> None:
     """Log out everywhere else."""
     await done(service, EndSessions(account_id=person.account_id, but=person.session_id))
 
 
-@router.delete("/sessions/{session_id}", status_code=HTTPStatus.NO_CONTENT)
+@router.delete("/v1/sessions/{session_id}", status_code=HTTPStatus.NO_CONTENT)
 async def end_session(session_id: UUID, person: Asking, service: Running) -> None:
     """End one session of one's own."""
     await done(service, EndSession(account_id=person.account_id, session_id=session_id))
 
 
-@router.delete("/sessions", status_code=HTTPStatus.NO_CONTENT)
+@router.delete("/v1/sessions", status_code=HTTPStatus.NO_CONTENT)
 async def log_out_everywhere(person: Asking, service: Running) -> None:
     """Log out everywhere, here too."""
     await done(service, EndSessions(account_id=person.account_id))
+
+
+@router.delete(
+    "/internal/accounts/{account_id}/sessions",
+    status_code=HTTPStatus.NO_CONTENT,
+    dependencies=[Depends(internal_door)],
+    include_in_schema=False,
+)
+async def end_sessions_of(account_id: UUID, service: Running) -> None:
+    """End all sessions of an account, for operations."""
+    await done(service, EndSessions(account_id=account_id))

@@ -13,6 +13,8 @@ CODE_LIFE = timedelta(hours=24)
 RESET_LIFE = timedelta(hours=1)
 UNDO_LIFE = timedelta(days=7)
 SESSION_LIFE = timedelta(days=30)
+SESSION_IDLE = timedelta(days=14)
+"""A session that was not refreshed for so long has ended."""
 HISTORY_KEPT = timedelta(days=180)
 CLIENT_KEPT = timedelta(days=365)
 CODE_TRIES = 3

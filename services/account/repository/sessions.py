@@ -11,13 +11,13 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.account.commands import OpenSession
-from services.account.domain.access import MOST_CLIENTS
+from services.account.domain.access import MOST_CLIENTS, SESSION_IDLE
 from services.account.models import Account, Client, Session
 from shared.pages import Cursor
 
 
 def _open(now: datetime) -> ColumnElement[bool]:
-    return and_(~Session.ended, Session.expires_at > now)
+    return and_(~Session.ended, Session.expires_at > now, Session.last_used_at > now - SESSION_IDLE)
 
 
 async def credentials(

@@ -118,7 +118,8 @@ async def see_picture(feedback_id: UUID, number: Number, person: Asking, service
         picture = await repository.picture(connection, person.account_id, feedback_id, number)
     if not picture:
         raise Problem(HTTPStatus.NOT_FOUND, "no-such-picture-here")
-    return Response(picture["content"], media_type=picture["media_type"])
+    headers = {"Content-Disposition": "inline"}
+    return Response(picture["content"], media_type=picture["media_type"], headers=headers)
 
 
 @router.delete("/{feedback_id}", status_code=HTTPStatus.NO_CONTENT)
