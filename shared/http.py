@@ -155,6 +155,13 @@ def expected_version(if_match: str | None) -> int | None:
 # Whatever else goes wrong
 
 log = logging.getLogger(__name__)
+OF_THE_FRAMEWORK = {
+    HTTPStatus.BAD_REQUEST: "bad-request",
+    HTTPStatus.NOT_FOUND: "not-found",
+    HTTPStatus.METHOD_NOT_ALLOWED: "method-not-allowed",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "body-too-large",
+}
+"""Slugs for what is refused before any code of ours is asked."""
 TOLD = (
     HTTPStatus.UNAUTHORIZED,
     HTTPStatus.FORBIDDEN,
@@ -188,7 +195,7 @@ def answer_problems(app: FastAPI) -> None:
         # Unknown paths and methods, bodies that cannot be parsed or are too large.
         status = HTTPStatus(error.status_code if isinstance(error, HTTPException) else 500)
         headers = error.headers if isinstance(error, HTTPException) else None
-        return Problem(status, status.phrase.lower().replace(" ", "-"), headers=headers).answer()
+        return Problem(status, OF_THE_FRAMEWORK.get(status, "unexpected"), headers=headers).answer()
 
     async def unexpected(_: Request, error: Exception) -> JSONResponse:
         return _NOT_NOW.answer() if is_transient(error) else _UNEXPECTED.answer()
