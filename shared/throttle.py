@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 
-from sqlalchemy import ARRAY, DateTime, String, any_, bindparam, delete, text
+from sqlalchemy import ARRAY, DateTime, String, any_, bindparam, delete, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.commands import Throttled
@@ -37,7 +37,9 @@ _SPEND = text(
     bindparam("ends_at", type_=ARRAY(DateTime(timezone=True))),
     bindparam("now", type_=DateTime(timezone=True)),
 )
-_FORGIVE = delete(Tries).where(Tries.subject == any_(bindparam("subjects", type_=ARRAY(String))))
+_THESE = Tries.subject == any_(bindparam("subjects", type_=ARRAY(String)))
+_FORGIVE = delete(Tries).where(_THESE)
+_GIVE_BACK = update(Tries).where(_THESE).values(count=Tries.count - 1)
 
 
 @dataclass(frozen=True)
@@ -79,3 +81,8 @@ async def spend(connection: AsyncConnection, now: datetime, *counters: Counter) 
 async def forgive(connection: AsyncConnection, counters: Sequence[Counter]) -> None:
     """Begin anew: it was right in the end."""
     await connection.execute(_FORGIVE, {"subjects": [each.subject for each in counters]})
+
+
+async def give_back(connection: AsyncConnection, counters: Sequence[Counter]) -> None:
+    """Uncount one try that was right; it says nothing of the others."""
+    await connection.execute(_GIVE_BACK, {"subjects": [each.subject for each in counters]})

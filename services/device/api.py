@@ -169,6 +169,9 @@ async def latest_readings(person: Asking, service: Running) -> list[Latest]:
 
 
 async def _span(binding_id: UUID, person: Asking, service: Running, since: Since = None, until: Until = None) -> Span:
+    if since and until and since > until:
+        faults = [{"field": "query.to", "fault": "before_from"}]
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", "See `faults`.", faults=faults)
     await _device(service, person, binding_id)
     return Span(person.account_id, binding_id, since, until)
 
@@ -188,16 +191,33 @@ def _place(row: RowMapping) -> Cursor:
     return Cursor(row["measured_at"], row["event_id"])
 
 
-@router.get("/v1/devices/{binding_id}/readings.csv", response_class=StreamingResponse)
-async def readings_as_csv(span: Asked, service: Running) -> StreamingResponse:
+class CsvFile(StreamingResponse):
+    """Comma-separated values (RFC 4180), to be kept as a file."""
+
+    media_type = "text/csv"
+
+
+class JsonLinesFile(StreamingResponse):
+    """A JSON object on each line, to be kept as a file."""
+
+    media_type = "application/x-ndjson"
+
+
+def _kept_as(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{name}"'}
+
+
+@router.get("/v1/devices/{binding_id}/readings.csv", response_class=CsvFile)
+async def readings_as_csv(span: Asked, service: Running) -> CsvFile:
     """Take along what a device of one's own has measured, earliest first: a line for each value."""
-    return StreamingResponse(_streamed(service, span, _as_csv, "measured_at,metric,value\r\n"), media_type="text/csv")
+    lines = _streamed(service, span, _as_csv, "measured_at,metric,value\r\n")
+    return CsvFile(lines, headers=_kept_as("readings.csv"))
 
 
-@router.get("/v1/devices/{binding_id}/readings.ndjson", response_class=StreamingResponse)
-async def readings_as_stream(span: Asked, service: Running) -> StreamingResponse:
+@router.get("/v1/devices/{binding_id}/readings.ndjson", response_class=JsonLinesFile)
+async def readings_as_stream(span: Asked, service: Running) -> JsonLinesFile:
     """Take along what a device of one's own has measured, earliest first: a JSON object on each line."""
-    return StreamingResponse(_streamed(service, span, _as_ndjson), media_type="application/x-ndjson")
+    return JsonLinesFile(_streamed(service, span, _as_ndjson), headers=_kept_as("readings.ndjson"))
 
 
 async def _streamed(
@@ -218,14 +238,19 @@ async def _streamed(
 def _as_csv(found: Sequence[RowMapping]) -> str:
     lines = io.StringIO()
     csv.writer(lines).writerows(
-        (row["measured_at"].isoformat(), metric, value) for row in found for metric, value in row["values"].items()
+        (row["measured_at"].isoformat(), metric, value) for row in found for metric, value in _values(row).items()
     )
     return lines.getvalue()
 
 
 def _as_ndjson(found: Sequence[RowMapping]) -> str:
-    lines = ({"measured_at": row["measured_at"].isoformat(), "values": row["values"]} for row in found)
+    lines = ({"measured_at": row["measured_at"].isoformat(), "values": _values(row)} for row in found)
     return "".join(f"{json.dumps(line)}\n" for line in lines)
+
+
+def _values(row: RowMapping) -> dict[str, float]:
+    # The database writes a large number with all of its digits.
+    return {metric: float(value) for metric, value in row["values"].items()}
 
 
 @router.post("/internal/products", dependencies=[Depends(internal_door)], include_in_schema=False)

@@ -22,7 +22,7 @@ from shared.commands import CHANGED_MEANWHILE, ContinueErasure, EraseAccount, Re
 from shared.contracts.device import DeviceActionRefused, DeviceBound, DeviceUnbound
 from shared.security import read_access_token
 from shared.sessions import ForgetSession, forget_sessions, no_longer_good
-from shared.throttle import Limit, forgive, spend
+from shared.throttle import Limit, forgive, give_back, spend
 
 log = logging.getLogger(__name__)
 handlers = Handlers()
@@ -45,18 +45,22 @@ async def bind_devices(work: Work, commands: Sequence[BindDevice]) -> list[Bound
 
 
 async def _bind(work: Work, command: BindDevice) -> Bound | Refusal:
-    # Known or not, each serial counts tries alike: a limit tells nothing either.
-    counters = [BY_SERIAL.at(work.settings, command.serial), BY_PERSON.at(work.settings, command.account_id)]
-    if throttled := await spend(work.connection, work.now, *counters):
+    # Known or not, each serial counts tries alike: a limit tells nothing either. Who was right about one device is
+    # not forgiven the tries at others: to add one's own again would undo that limit.
+    at_serial = BY_SERIAL.at(work.settings, command.serial)
+    by_person = BY_PERSON.at(work.settings, command.account_id)
+    if throttled := await spend(work.connection, work.now, at_serial, by_person):
         return throttled
     outcome = decide_bind(await repository.product(work.connection, command.serial), command)
     if isinstance(outcome, Refusal):
         return outcome
     if outcome.new:
-        if not await repository.add_binding(work.connection, command, work.now):
+        erasing = await repository.being_erased(work.connection, command)
+        if erasing or not await repository.add_binding(work.connection, command, work.now):
             return NOT_AVAILABLE
         work.announce(DeviceBound(**work.stamp(command), binding_id=outcome.binding_id))
-    await forgive(work.connection, counters)
+    await forgive(work.connection, [at_serial])
+    await give_back(work.connection, [by_person])
     return outcome
 
 
@@ -127,10 +131,9 @@ async def erase_readings(work: Work, commands: Sequence[EraseReadings]) -> None:
 @handlers.of(RecordReading)
 async def record_readings(work: Work, commands: Sequence[RecordReading]) -> None:
     """Keep all of a batch in one statement; what is not the account's, or of an impossible time, is dropped."""
-    kept = await repository.record(work.connection, commands, work.now)
-    if kept < len(commands):
-        reason = "readings dropped: no such binding, an impossible time, or a repeat"
-        log.info(reason, extra={"count": len(commands) - kept})
+    dropped = await repository.record(work.connection, commands, work.now)
+    for fault, count in sorted(dropped.items()):
+        log.info("readings dropped: %s", fault, extra={"count": count})
 
 
 @handlers.of(EraseAccount)

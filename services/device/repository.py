@@ -19,6 +19,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    exists,
     select,
     text,
     true,
@@ -39,21 +40,27 @@ from shared.personal_data import CHUNK
 # The bindings found stay locked until the commit (`FOR KEY SHARE`): an erasure that deletes them waits, and then
 # sees the readings. In order of id, so that two batches never wait in a circle. A reading lands only in a binding of
 # its account, and not with a time before that: by the serial alone, both its own time and the broker's have to lie in
-# the binding that the device is in now.
+# the binding that the device is in now. What does not land is counted by its fault.
 _RECORD = text(
     "WITH new AS (SELECT *"
     "  FROM unnest(:account_id, :binding_id, :serial, :event_id, :measured_at, :taken_at, :values)"
-    "  AS new(account_id, binding_id, serial, event_id, measured_at, taken_at, values)"
-    "  WHERE measured_at <= taken_at + :tolerance),"
+    "  AS new(account_id, binding_id, serial, event_id, measured_at, taken_at, values)),"
     " found AS (SELECT id, account_id, serial, bound_at FROM bindings"
     "  WHERE id IN (SELECT binding_id FROM new) OR serial IN (SELECT serial FROM new)"
-    "  ORDER BY id FOR KEY SHARE)"
-    " INSERT INTO readings (account_id, binding_id, event_id, measured_at, values)"
-    " SELECT new.account_id, found.id, new.event_id, new.measured_at, new.values::jsonb"
-    " FROM new JOIN found ON found.account_id = new.account_id AND ("
-    "  (found.id = new.binding_id AND new.measured_at >= found.bound_at - :tolerance)"
-    "  OR (found.serial = new.serial AND new.measured_at >= found.bound_at AND new.taken_at >= found.bound_at))"
-    " ON CONFLICT DO NOTHING"
+    "  ORDER BY id FOR KEY SHARE),"
+    " judged AS (SELECT new.*, found.id, CASE"
+    "   WHEN found.id IS NULL THEN 'no such binding'"
+    "   WHEN measured_at > taken_at + :tolerance THEN 'after the broker had it'"
+    "   WHEN new.serial IS NULL AND measured_at < bound_at - :tolerance"
+    "    OR new.serial IS NOT NULL AND least(measured_at, taken_at) < bound_at THEN 'before the binding'"
+    "  END AS fault"
+    "  FROM new LEFT JOIN found ON found.account_id = new.account_id"
+    "   AND (found.id = new.binding_id OR found.serial = new.serial)),"
+    " kept AS (INSERT INTO readings (account_id, binding_id, event_id, measured_at, values)"
+    "  SELECT account_id, id, event_id, measured_at, values::jsonb FROM judged WHERE fault IS NULL"
+    "  ON CONFLICT DO NOTHING RETURNING 1)"
+    " SELECT fault, count(*) FROM judged WHERE fault IS NOT NULL GROUP BY fault"
+    " UNION ALL SELECT 'repeat', count(*) - (SELECT count(*) FROM kept) FROM judged WHERE fault IS NULL"
 ).bindparams(
     *(bindparam(name, type_=ARRAY(Uuid)) for name in ("account_id", "binding_id", "event_id")),
     *(bindparam(name, type_=ARRAY(DateTime(timezone=True))) for name in ("measured_at", "taken_at")),
@@ -66,8 +73,8 @@ _SOME = text(
 )
 
 
-async def record(connection: AsyncConnection, commands: Sequence[RecordReading], now: datetime) -> int:
-    """Keep the readings whose binding is there and the account's own; returns how many were new."""
+async def record(connection: AsyncConnection, commands: Sequence[RecordReading], now: datetime) -> dict[str, int]:
+    """Keep the readings whose binding is there and the account's own; returns how many were dropped, and for what."""
     values = [
         (
             c.account_id,
@@ -81,7 +88,8 @@ async def record(connection: AsyncConnection, commands: Sequence[RecordReading],
         for c in commands
     ]
     names = ("account_id", "binding_id", "serial", "event_id", "measured_at", "taken_at", "values")
-    return (await connection.execute(_RECORD, rows_of(names, values))).rowcount
+    dropped = await connection.execute(_RECORD, rows_of(names, values))
+    return {fault: count for fault, count in dropped if count}
 
 
 # Bindings
@@ -96,6 +104,12 @@ async def product(connection: AsyncConnection, serial: str) -> Product | None:
     )
     row = (await connection.execute(query)).first()
     return Product(*row) if row else None
+
+
+async def being_erased(connection: AsyncConnection, command: BindDevice) -> bool:
+    """Tell whether the readings of an earlier binding by this id, deleted since, are still being erased."""
+    ended = exists().where(Unbound.account_id == command.account_id, Unbound.binding_id == command.binding_id)
+    return bool(await connection.scalar(select(ended)))
 
 
 async def add_binding(connection: AsyncConnection, command: BindDevice, now: datetime) -> bool:
@@ -194,10 +208,12 @@ class Span:
 async def readings(
     connection: AsyncConnection, span: Span, limit: int, after: Cursor | None, *, latest_first: bool
 ) -> Sequence[RowMapping]:
-    """List readings in order of time; one more than the limit, if there is."""
+    """List readings in order of time; one more than the limit, if there is. A device that is gone shows none."""
     place = tuple_(Reading.measured_at, Reading.event_id)
     query = select(Reading.measured_at, Reading.values, Reading.event_id).where(
-        Reading.account_id == span.account_id, Reading.binding_id == span.binding_id
+        Reading.account_id == span.account_id,
+        Reading.binding_id == span.binding_id,
+        exists().where(_mine(span.account_id, span.binding_id)),
     )
     if span.since:
         query = query.where(Reading.measured_at >= span.since)

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Callable
 from http import HTTPStatus
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from shared.contracts.app import DeviceAdded, DeviceDeleted
-from shared.security import digest
-from tests.builders import ANNA, BEN, CARLA, NOON, SOON, fact
-from tests.commands import SERIAL
+from services.device.commands import EraseReadings
+from shared.contracts.account import SessionEnded
+from shared.contracts.app import DeviceAdded, DeviceDeleted, ReadingReported
+from shared.contracts.topics import DEVICE_ACTIONS
+from shared.security import ACCESS_TOKEN_LIFE, digest
+from tests.builders import ANNA, BEN, CARLA, NOON, SOON, fact, named, raw_record, record_of
+from tests.commands import SERIAL, bound
+from tests.devices import reading_of
 from tests.doors import Door, slug_of
 
 RIGHT = {"serial": SERIAL, "pairing_code": "4711"}
@@ -110,13 +118,30 @@ async def test_a_person_who_tries_many_serials_is_stopped_and_no_answer_tells_wh
     assert slugs == ["device-not-available"] * 10 + ["too-many-tries"] * 6
 
 
-async def test_a_right_code_begins_anew(door: Door) -> None:
+async def test_a_right_code_begins_anew_at_that_serial(door: Door) -> None:
     by = door.token_of(ANNA)
-    for _ in range(3):
-        await door.ask("POST", "/devices", by=by, json=WRONG)
-    await add(door)
+    for _ in range(2):
+        for _ in range(4):
+            assert slug_of(await door.ask("POST", "/devices", by=by, json=WRONG)) == "device-not-available"
+        await add(door)
 
-    assert await door.room.rows("tries") == []
+
+async def test_a_device_of_ones_own_buys_no_further_tries_at_others(door: Door) -> None:
+    by = door.token_of(ANNA)
+    slugs = []
+    for n in range(12):
+        if n < 10:
+            await add(door)
+        body = {"serial": f"NONE-{n}", "pairing_code": "0"}
+        slugs.append(slug_of(await door.ask("POST", "/devices", by=by, json=body)))
+
+    assert slugs == ["device-not-available"] * 10 + ["too-many-tries"] * 2
+
+
+async def test_who_adds_many_devices_with_their_codes_is_not_stopped(door: Door) -> None:
+    await door.room.run(ANOTHER.replace("'x'", "encode(sha256(('AIR-' || n || E'\\x1f4711')::bytea), 'hex')"))
+    for n in range(2, 40):
+        await add(door, serial=f"AIR-{n}")
 
 
 async def test_no_serial_and_no_person_stand_in_the_counters(door: Door) -> None:
@@ -146,6 +171,41 @@ async def test_devices_come_page_by_page_each_once(door: Door) -> None:
     assert len(found) == len(set(found)) == 40
 
 
+async def test_the_next_owner_sees_nothing_of_the_one_before(door: Door) -> None:
+    await door.room.does(bound(BEN))
+    await door.room.hears(reading_of(BEN, bound(BEN).binding_id, 1))
+    by = door.token_of(BEN)
+    assert (await door.ask("DELETE", f"/devices/{bound(BEN).binding_id}", by=by)).status_code == HTTPStatus.NO_CONTENT
+    binding = await add(door)
+    late = {"measured_at": SOON, "values": {"pm25": 3.5}}
+    await door.room.hears(
+        reading_of(BEN, bound(BEN).binding_id, 2),
+        fact(ReadingReported, BEN, serial=SERIAL, **late),
+        fact(ReadingReported, BEN, binding_id=binding, **late),
+        fact(ReadingReported, ANNA, binding_id=bound(BEN).binding_id, **late),
+    )
+
+    by = door.token_of(ANNA)
+    assert (await door.ask("GET", f"/devices/{binding}/readings", by=by)).json()["items"] == []
+    assert (await door.ask("GET", "/readings/latest", by=by)).json() == []
+    assert await door.room.rows("readings") == []
+
+
+async def test_a_key_that_comes_again_while_its_deleted_device_is_being_erased_waits_for_that(door: Door) -> None:
+    key = {"Idempotency-Key": "a-random-key-of-the-client"}
+    by = door.token_of(ANNA)
+    first = await door.ask("POST", "/devices", by=by, json=RIGHT, headers=key)
+    place = {"account_id": ANNA.account_id, "binding_id": first.json()["binding_id"]}
+    await door.room.run("DELETE FROM bindings")
+    await door.room.run("INSERT INTO unbound VALUES (:account_id, :binding_id)", **place)
+    early = await door.ask("POST", "/devices", by=by, json=RIGHT, headers=key)
+    await door.room.does(EraseReadings(**place))
+    late = await door.ask("POST", "/devices", by=by, json=RIGHT, headers=key)
+
+    assert slug_of(early) == "device-not-available"
+    assert late.json()["binding_id"] == first.json()["binding_id"]
+
+
 async def test_a_wish_that_waited_is_carried_out_although_its_token_has_expired_since(door: Door) -> None:
     shown = door.token_of(ANNA).given["access_token"]
     added = fact(DeviceAdded, ANNA, access_token=shown, **RIGHT)
@@ -167,6 +227,64 @@ async def test_what_a_backend_says_twice_happens_once_and_its_token_opens_nobody
     assert await door.room.types_announced() == ["DeviceBound", "DeviceActionRefused", "DeviceUnbound"]
     refused = (await door.room.announced())[1]
     assert (refused["reason"], refused["causation_id"]) == ("not-logged-in", str(theft.id))
+
+
+def signed_anew(door: Door, key: object, algorithm: str) -> str:
+    """Take a good token of Anna's, and sign what it says with another key, or not at all."""
+    good = door.token_of(ANNA).given["access_token"]
+    said, head = jwt.decode(good, options={"verify_signature": False}), jwt.get_unverified_header(good)
+    return jwt.encode(said, key, algorithm, {**head, "alg": algorithm})  # type: ignore[arg-type] # any key, or none
+
+
+BAD_TOKENS: dict[str, Callable[[Door], str]] = {
+    "forged": lambda door: signed_anew(door, Ed25519PrivateKey.generate(), "EdDSA"),
+    "signed with what everybody knows": lambda door: signed_anew(
+        door, "a public key, as a secret of 32 bytes", "HS256"
+    ),
+    "unsigned": lambda door: signed_anew(door, None, "none"),
+    "expired": lambda door: str(door.token_of(ANNA, NOON - ACCESS_TOKEN_LIFE).given["access_token"]),
+    "somebody else's": lambda door: str(door.token_of(BEN).given["access_token"]),
+    "of an ended session": lambda door: str(door.token_of(CARLA).given["access_token"]),
+    "none": lambda _: "",
+    "garbage": lambda _: "a.b.c\u202e",
+}
+
+
+@pytest.mark.parametrize("bad", BAD_TOKENS)
+async def test_by_a_topic_a_token_has_to_be_as_good_as_by_http(door: Door, bad: str) -> None:
+    person = CARLA if bad == "of an ended session" else ANNA
+    await door.room.does(bound(person))
+    await door.room.hears(fact(SessionEnded, CARLA, session_id=named("session", CARLA.name)))
+    held = await door.room.rows("bindings")
+    shown = BAD_TOKENS[bad](door)
+    await door.room.hears(
+        fact(DeviceAdded, person, access_token=shown, **RIGHT),
+        fact(DeviceDeleted, person, access_token=shown, binding_id=bound(person).binding_id),
+    )
+
+    refused = [each["reason"] for each in await door.room.announced() if each["type"] == "DeviceActionRefused"]
+    assert refused == ["not-logged-in"] * 2
+    assert await door.room.rows("bindings") == held
+
+
+async def test_by_a_topic_wrong_codes_are_counted_with_those_by_http(door: Door) -> None:
+    shown = door.token_of(ANNA).given["access_token"]
+    for _ in range(3):
+        await door.ask("POST", "/devices", by=door.token_of(ANNA), json=WRONG)
+    await door.room.hears_at_once(*(fact(DeviceAdded, ANNA, access_token=shown, **WRONG) for _ in range(4)))
+
+    refused = [each["reason"] for each in await door.room.announced()]
+    assert refused == ["device-not-available"] * 2 + ["too-many-tries"] * 2
+
+
+async def test_a_token_that_is_none_by_its_length_is_parked_and_the_next_wish_goes_on(door: Door) -> None:
+    added = fact(DeviceAdded, ANNA, access_token="", **RIGHT)
+    endless = json.dumps(added.model_dump(mode="json") | {"access_token": "x" * 1_000_000}).encode()
+    bens = fact(DeviceAdded, BEN, access_token=door.token_of(BEN).given["access_token"], **RIGHT)
+    await door.room.reads(DEVICE_ACTIONS, raw_record(DEVICE_ACTIONS, endless, source="app"), record_of(bens))
+
+    assert [row["reason"] for row in await door.room.rows("dead_letters")] == ["unreadable"]
+    assert await door.room.types_announced() == ["DeviceBound"]
 
 
 async def test_a_token_never_stands_in_what_is_written_down_of_a_command(door: Door) -> None:

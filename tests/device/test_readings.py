@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
+import logging
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 
 import pytest
 from sqlalchemy import event
+from starlette.types import Message
 
-from tests.builders import ANNA, BEN, NOON, named
+from services.device.commands import UnbindDevice
+from shared.contracts.app import ReadingReported
+from shared.contracts.topics import TELEMETRY
+from shared.personal_data import CHUNK
+from tests.builders import ANNA, BEN, NOON, fact, named, raw_record, record_of
 from tests.commands import bound
 from tests.doors import Door, slug_of
 
@@ -58,7 +66,12 @@ async def test_a_span_has_its_first_moment_and_not_its_last(door: Door) -> None:
     assert sorted(reading["values"]["pm25"] for reading in found) == [4, 5, 6, 7, 8, 9]
 
 
-@pytest.mark.parametrize("query", ["from=yesterday", "from=2026-11-02T12:00:00", "limit=0", "limit=1001", "after=x"])
+BACKWARDS = "from=2026-11-02T12:00:00Z&to=2026-11-02T11:00:00Z"
+
+
+@pytest.mark.parametrize(
+    "query", ["from=yesterday", "from=2026-11-02T12:00:00", "limit=0", "limit=1001", "after=x", BACKWARDS]
+)
 async def test_a_span_that_makes_no_sense_is_refused(door: Door, query: str) -> None:
     await measured(door, 1)
     answer = await door.ask("GET", f"{AT}?{query}", by=door.token_of(ANNA))
@@ -70,10 +83,32 @@ async def test_all_of_it_can_be_taken_along_as_csv(door: Door) -> None:
     await measured(door, 2_500)
     lines = list(csv.DictReader(io.StringIO((await get(door, f"{AT}.csv")).text)))
 
-    assert sorted(int(line["value"]) for line in lines) == list(range(2_500))
+    assert sorted(float(line["value"]) for line in lines) == list(range(2_500))
     times = [datetime.fromisoformat(line["measured_at"]) for line in lines]
     assert times == sorted(times)
     assert {line["metric"] for line in lines} == {"pm25"}
+
+
+async def test_csv_is_written_as_its_standard_says(door: Door) -> None:
+    await door.room.does(bound(ANNA))
+    values = {"pm25": 3.5, "temperature": -4.0, "lux": 1e300}
+    binding = named("binding", "anna")
+    await door.room.hears(fact(ReadingReported, ANNA, binding_id=binding, measured_at=NOON, values=values))
+    answer = await get(door, f"{AT}.csv")
+
+    assert answer.headers["Content-Type"].startswith("text/csv")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="readings.csv"'
+    head, *lines = answer.text.removesuffix("\r\n").split("\r\n")
+    assert head == "measured_at,metric,value"
+    at = "2026-11-02T12:00:00+00:00"
+    assert set(lines) == {f"{at},pm25,3.5", f"{at},temperature,-4.0", f"{at},lux,1e+300"}
+
+
+async def test_a_device_that_has_measured_nothing_gives_an_empty_file(door: Door) -> None:
+    await door.room.does(bound(ANNA))
+
+    assert (await get(door, f"{AT}.csv")).text == "measured_at,metric,value\r\n"
+    assert (await get(door, f"{AT}.ndjson")).text == ""
 
 
 async def test_all_of_it_can_be_taken_along_as_a_stream_of_json(door: Door) -> None:
@@ -95,6 +130,106 @@ async def test_a_stream_is_fetched_page_by_page_and_never_whole(door: Door) -> N
     await get(door, f"{AT}.ndjson")
 
     assert fetched == [1001, 1001, 1001, 1001, 200]
+
+
+async def take_along(door: Door, path: str, on_part: Callable[[bytes], Awaitable[bool]]) -> bool:
+    """Read a stream part by part, as long as one likes to; tells whether it came to its end."""
+    gone, ended = asyncio.Event(), False
+
+    async def receive() -> Message:
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        nonlocal ended
+        if message["type"] == "http.response.body":
+            ended = not message.get("more_body")
+            if message["body"] and not await on_part(message["body"]):
+                gone.set()
+
+    headers = [(name.lower().encode(), value.encode()) for name, value in door.token_of(ANNA).headers.items()]
+    scope = {"type": "http", "method": "GET", "path": f"/v1{path}", "query_string": b"", "headers": headers}
+    await door.app(scope, receive, send)
+    return ended
+
+
+async def test_who_reads_slowly_holds_no_connection(door: Door) -> None:
+    await measured(door, 2_500)
+    held: list[int] = []
+
+    async def slowly(_: bytes) -> bool:
+        held.append(door.app.state.service.engine.pool.checkedout())
+        return True
+
+    assert await take_along(door, f"{AT}.ndjson", slowly)
+    assert held == [0, 0, 0]
+
+
+async def test_for_who_has_gone_nothing_more_is_fetched(door: Door) -> None:
+    await measured(door, 5_000)
+    parts: list[bytes] = []
+
+    async def once(part: bytes) -> bool:
+        parts.append(part)
+        return False
+
+    assert not await take_along(door, f"{AT}.ndjson", once)
+    assert len(parts) < 5
+    assert door.app.state.service.engine.pool.checkedout() == 0
+
+
+async def test_a_stream_of_a_device_that_is_deleted_meanwhile_ends_there(door: Door) -> None:
+    await measured(door, 2 * CHUNK)
+    lines: list[bytes] = []
+
+    async def delete_it(part: bytes) -> bool:
+        lines.extend(part.splitlines())
+        await door.room.does(UnbindDevice(account_id=ANNA.account_id, binding_id=named("binding", "anna")))
+        return True
+
+    assert await take_along(door, f"{AT}.ndjson", delete_it)
+    assert len(lines) == 1_000
+    assert len(await door.room.rows("readings")) == CHUNK
+
+
+async def test_readings_that_are_dropped_are_counted_by_reason_and_without_a_word_of_whose(
+    door: Door, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    await door.room.does(bound(ANNA))
+    mine = {"binding_id": named("binding", "anna"), "values": {"pm25": 3.5}}
+    good = fact(ReadingReported, ANNA, measured_at=NOON, **mine)
+    await door.room.hears_at_once(
+        good,
+        good.model_copy(),
+        fact(ReadingReported, BEN, measured_at=NOON, **mine),
+        fact(ReadingReported, ANNA, measured_at=NOON.replace(year=1970), **mine),
+        fact(ReadingReported, ANNA, measured_at=NOON - timedelta(hours=1), **mine),
+        fact(ReadingReported, ANNA, measured_at=NOON + timedelta(hours=1), **mine),
+        fact(ReadingReported, ANNA, serial="AIR-9999", measured_at=NOON, values={"pm25": 3.5}),
+    )
+
+    told = {(record.getMessage(), getattr(record, "count", None)) for record in caplog.records}
+    assert told == {
+        ("readings dropped: no such binding", 2),
+        ("readings dropped: before the binding", 2),
+        ("readings dropped: after the broker had it", 1),
+        ("readings dropped: repeat", 1),
+    }
+    assert len(await door.room.rows("readings")) == 1
+
+
+async def test_a_bad_reading_is_parked_alone_and_the_good_ones_beside_it_land(door: Door) -> None:
+    await door.room.does(bound(ANNA))
+    good = fact(ReadingReported, ANNA, binding_id=named("binding", "anna"), measured_at=NOON, values={"pm25": 3.5})
+    said = good.model_dump_json().encode()
+    bad = [said.replace(b"3.5", word) for word in (b"NaN", b"Infinity", b"1e999", b'"much"', b"null")]
+    bad += [said[:-1], b"\xff" * 20, b"[" * 100_000, b"x" * 1_000_000]
+    records = [raw_record(TELEMETRY, body, b"\xff\xfe", source="app") for body in bad]
+    await door.room.reads(TELEMETRY, *records, record_of(good))
+
+    assert len(await door.room.rows("readings")) == 1
+    assert len(await door.room.rows("dead_letters")) == len(bad)
 
 
 async def test_the_latest_reading_of_each_device_is_one_query_away(door: Door) -> None:

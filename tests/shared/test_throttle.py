@@ -9,7 +9,7 @@ import pytest
 
 from shared.commands import Throttled
 from shared.retention import kept_by_every_service, sweep
-from shared.throttle import LONGEST_PERIOD, Counter, Limit, forgive, spend
+from shared.throttle import LONGEST_PERIOD, Counter, Limit, forgive, give_back, spend
 from tests.builders import A_MINUTE, NOON
 from tests.rooms import OpenRoom, Room
 
@@ -60,6 +60,18 @@ async def test_whoever_was_right_begins_anew_and_nobody_else_does(room: OpenRoom
 
     assert await tries(device, anna) is None
     assert await tries(device, ben) is not None
+
+
+async def test_a_try_that_is_given_back_leaves_the_others_counted(room: OpenRoom) -> None:
+    device = await room("device")
+    anna = TWO.at(device.settings, "anna")
+    for _ in range(2):
+        await tries(device, anna)
+    async with device.engine.begin() as connection:
+        await give_back(connection, [anna])
+
+    assert await tries(device, anna) is None
+    assert await tries(device, anna) is not None
 
 
 async def test_who_was_counted_cannot_be_read_from_the_table_nor_guessed_without_the_key(room: OpenRoom) -> None:
