@@ -31,6 +31,17 @@ async def again_and_again(what: str, attempt: Callable[[], Awaitable[None]], sec
         await asyncio.sleep(seconds)
 
 
+async def at_once(bus: CommandBus, commands: Sequence[C]) -> list[C]:
+    """Carry out commands in one transaction, or where that fails each in its own; returns those that failed."""
+    try:
+        await bus.execute(*commands)
+    except Exception as error:
+        if is_transient(error):
+            raise
+        return await each_alone(bus, commands)
+    return []
+
+
 async def each_alone(bus: CommandBus, commands: Sequence[C]) -> list[C]:
     """Carry out each command in a transaction of its own; returns those that failed: they cost only themselves."""
     failed = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from services.account.commands import CancelAccount, DropHeldPayments, SettleInstallment, TellPossible
 from services.account.domain.cancellations import PARKED_PAYMENT_LAPSES
 from services.account.repository import cancellations, installments
-from shared.background import again_and_again, each_alone
+from shared.background import again_and_again, at_once
 from shared.commands import Command
 from shared.contracts.account import Origin
 from shared.service import Service
@@ -17,7 +17,9 @@ async def carry_out_what_is_due(service: Service) -> None:
     """Look for what is due, again and again; two replicas that find the same do it once."""
 
     async def look() -> None:
-        await each_alone(service.bus, await due(service))
+        while found := await due(service):
+            if await at_once(service.bus, found):
+                break  # what fails is tried again after a while
 
     await again_and_again("what is due", look, DUE_SECONDS)
 

@@ -17,10 +17,10 @@ from services.notifier.channels import Smtp
 from services.notifier.commands import Address, Outcome, RecordDelivery
 from services.notifier.domain import Patience, Queued, decide_delivery
 from services.notifier.mails import Composer
-from shared.background import again_and_again, each_alone
+from shared.background import again_and_again, at_once
 from shared.bus import CommandBus
 from shared.database import sole_holder
-from shared.errors import describe, is_transient
+from shared.errors import describe
 
 log = logging.getLogger(__name__)
 
@@ -86,13 +86,7 @@ class Mailer:
         return await self._smtp.send(mail)
 
     async def _record(self) -> None:
-        if not self._unrecorded:
-            return
-        try:
-            await self._bus.execute(*self._unrecorded)
-        except Exception as error:
-            if is_transient(error):
-                raise
+        if self._unrecorded:
             # What cannot be recorded must not be sent again and again, nor have the others sent again.
-            self._unrecordable |= {each.message_id for each in await each_alone(self._bus, self._unrecorded)}
-        self._unrecorded.clear()
+            self._unrecordable |= {each.message_id for each in await at_once(self._bus, self._unrecorded)}
+            self._unrecorded.clear()
