@@ -6,7 +6,6 @@ recorded by a command, so that locks, erasure and receipts go the one road.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
 
@@ -17,7 +16,7 @@ from services.notifier.channels import Smtp
 from services.notifier.commands import Address, Outcome, RecordDelivery
 from services.notifier.domain import Patience, Queued, decide_delivery
 from services.notifier.mails import Composer
-from shared.background import again_and_again, at_once
+from shared.background import again_and_again, at_once, rest
 from shared.bus import CommandBus
 from shared.database import sole_holder
 from shared.errors import describe
@@ -27,6 +26,7 @@ log = logging.getLogger(__name__)
 ROUND = 100
 """So many messages go out before it is recorded, and at most so many go out twice after a crash."""
 IDLE_SECONDS = 0.2
+"""How often the queue is looked at unasked: for what is due again, and what another process has queued."""
 RESTART_SECONDS = 0.5
 
 
@@ -50,7 +50,7 @@ class Mailer:
             async with sole_holder(self._bus.engine, "mailer") as connection:
                 while True:
                     if not await self.round(connection):
-                        await asyncio.sleep(IDLE_SECONDS)
+                        await rest(self._bus.worked, IDLE_SECONDS)
         finally:
             self._smtp.close()
 
