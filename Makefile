@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 help:  ## print this list
-	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' $(MAKEFILE_LIST)
 
 setup: .venv/ready  ## install everything at its locked version and digest into .venv
 
@@ -19,6 +19,12 @@ test: setup  ## run every test
 
 check: setup  ## check format, rules, types, imports and generated documents
 	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/adieu documents --check
+
+bench: setup  ## measure it beside the least that the same work costs, and draw the charts (20 minutes)
+	$(BIN)/python -m bench --charts
+
+bench-soak: setup  ## whether memory grows under an hour of load
+	$(BIN)/python -m bench.soak
 
 format: setup  ## format the code and mend what can be mended
 	$(BIN)/ruff check --fix && $(BIN)/ruff format
@@ -40,4 +46,4 @@ COMPILE := --quiet --group dev --universal --python-version 3.11 --generate-hash
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline --editable .
 	touch $@
 
-.PHONY: help setup demo up test check format lock clean
+.PHONY: help setup demo up test check bench bench-soak format lock clean
