@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections import Counter
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -247,7 +248,7 @@ async def test_an_avatar_is_kept_as_its_pixels_alone(door: Door, kind: str, head
     assert SECRET_NOTE in sent
     assert SECRET_NOTE not in got.content
     assert got.headers["Content-Type"] == headers["Content-Type"]
-    assert got.headers["Content-Disposition"] == "inline"
+    assert got.headers["Content-Disposition"] == 'inline; filename="avatar"'
     assert got.headers["X-Content-Type-Options"] == "nosniff"
     with Image.open(io.BytesIO(got.content)) as shown:
         assert (shown.format, shown.size) == (kind, (32, 16))
@@ -312,6 +313,20 @@ async def test_a_small_file_that_claims_to_be_a_huge_picture_is_not_decoded(door
     refused = await door.ask("PUT", "/account/avatar", by=anna, content=bomb.getvalue(), headers=PNG)
 
     assert (refused.status_code, slug_of(refused)) == (413, "picture-too-large")
+
+
+async def test_avatars_are_set_twenty_times_an_hour_whatever_they_are(door: Door) -> None:
+    anna = await a_person(door)
+
+    async def put(content: bytes) -> int:
+        return (await door.ask("PUT", "/account/avatar", by=anna, content=content, headers=PNG)).status_code
+
+    assert [await put(b"no picture") for _ in range(20)] == [415] * 20
+    assert await put(picture("PNG")) == HTTPStatus.TOO_MANY_REQUESTS
+
+    door.room.clock.now += timedelta(hours=1)
+    anna = await door.log_in(ANNA)
+    assert await put(picture("PNG")) == HTTPStatus.NO_CONTENT
 
 
 # Agreements
