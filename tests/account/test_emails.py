@@ -221,6 +221,27 @@ async def test_another_address_is_asked_for_three_times_an_hour(door: Door) -> N
     assert slug_of(answers[-1]) == "too-many-tries"
 
 
+async def test_to_one_address_codes_are_mailed_three_times_an_hour_whoever_asks(door: Door) -> None:
+    people = [await a_person(door, f"{name}@mail.example") for name in ("anna", "ben", "carla", "dora")]
+
+    answers = [await want(door, person, "victim@mail.example") for person in people]
+
+    assert [answer.status_code for answer in answers] == [202, 202, 202, 429]
+    assert len(await door.mailed("EmailChangeRequested")) == 3
+
+
+async def test_a_change_that_is_asked_for_again_with_its_key_is_the_same_one(door: Door) -> None:
+    anna = await a_person(door)
+    body = {"email": ANNI, "password": PASSWORD}
+    key = {"Idempotency-Key": "a-random-key-of-the-client"}
+    first, again = [await door.ask("POST", "/account/email", by=anna, json=body, headers=key) for _ in range(2)]
+
+    assert first.json() == again.json()
+    assert len(await door.mailed("EmailChangeRequested")) == 1
+    changed = await confirm(door, anna, again.json()["change_id"], await code_of(door))
+    assert changed.status_code == HTTPStatus.NO_CONTENT
+
+
 @pytest.mark.parametrize(
     "email",
     ["anni", "", "anni@mail.example\r\nBcc: all@mail.example", "a@b@mail.example", "anni\x00@mail.example", None, 5],

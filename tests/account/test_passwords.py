@@ -360,6 +360,18 @@ async def test_resets_are_asked_for_three_times_an_hour_whether_the_address_is_k
     await forget(door)
 
 
+@pytest.mark.parametrize("email", [ANNA, "nobody@mail.example"])
+async def test_a_reset_that_is_asked_for_again_with_its_key_is_the_same_one(door: Door, email: str) -> None:
+    await door.sign_up(ANNA)
+    key = {"Idempotency-Key": "a-random-key-of-the-client"}
+    body = {"email": email}
+    first, again = [await door.ask("POST", "/password-resets", json=body, headers=key) for _ in range(2)]
+
+    assert (first.status_code, first.json()) == (again.status_code, again.json())
+    assert len(await door.room.rows("password_resets")) == 1
+    assert len(await door.mailed("PasswordResetRequested")) == (email == ANNA)
+
+
 async def test_resets_are_asked_for_twenty_times_an_hour_from_one_network_address(door: Door) -> None:
     asked = [
         await door.ask("POST", "/password-resets", json={"email": f"nobody{number}@mail.example"})
