@@ -31,7 +31,7 @@ def _family(pid: int) -> list[psutil.Process]:
 
 
 def memory_megabytes(pid: int) -> float:
-    """The process's share of the memory (PSS): what it has alone, and its part of what is shared."""
+    """Tell a process's share of the memory (PSS): what it has alone, and its part of what is shared."""
     return float(psutil.Process(pid).memory_full_info().pss) / MEGABYTE
 
 
@@ -42,6 +42,6 @@ def spread(figures: Iterable[float]) -> dict[str, Any]:
 
 
 def percentile(figures: Iterable[float], share: float) -> float:
-    """The figure below which that share lies, of those that were measured."""
+    """Find the figure below which that share lies, of those that were measured."""
     known = sorted(figures)
     return known[min(len(known) - 1, int(len(known) * share))]

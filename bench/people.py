@@ -1,4 +1,4 @@
-"""People in the tables, as many as one likes, each as the services would have left them; not by the doors, which hash."""
+"""People in the tables, as many as one likes, each as the services would have left them: the doors would hash."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from shared.security import digest
 
 DEVICES, READINGS = 3, 60
 POLICY = "2026-01"
+PASSWORD = "a badger digs by moonlight"  # noqa: S105 - opens nothing
 AT_ONCE = 5_000
 Row = tuple[Any, ...]
 

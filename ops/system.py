@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -46,15 +46,13 @@ def silent(_message: str) -> None:
 
 
 @asynccontextmanager
-async def running(
-    installation: Installation, tell: Tell = silent, postgres_settings: Mapping[str, str] | None = None
-) -> AsyncIterator[System]:
+async def running(installation: Installation, tell: Tell = silent) -> AsyncIterator[System]:
     """Start everything, yield it when all is ready, and stop everything in order, however the block ends."""
     installation.create()
     async with AsyncExitStack() as stack:
         installation.claim()
         stack.callback(installation.release)
-        system = _assemble(installation, tell, postgres_settings)
+        system = _assemble(installation, tell)
         stack.push_async_callback(_for_each, system.engines, Engine.stop)
         await _for_each(system.engines, Engine.start)
         if system.mailbox:
@@ -65,16 +63,13 @@ async def running(
         yield system
 
 
-def _assemble(installation: Installation, tell: Tell, postgres_settings: Mapping[str, str] | None) -> System:
+def _assemble(installation: Installation, tell: Tell) -> System:
     directory, ports = installation.directory, installation.ports
-    embedded = None
-    if not installation.external_databases:
-        embedded = EmbeddedPostgres(directory / "postgres", ports["postgres"], postgres_settings)
     return System(
         installation,
         Supervisor(installation, tell),
         None if installation.external_kafka else EmbeddedKafka(directory / "kafka", ports["kafka"]),
-        embedded,
+        None if installation.external_databases else EmbeddedPostgres(directory / "postgres", ports["postgres"]),
         None if installation.external_smtp else Mailbox(installation.mailbox),
     )
 
