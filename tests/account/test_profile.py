@@ -268,6 +268,22 @@ async def test_an_avatar_that_was_seen_is_not_sent_again_until_it_changes(door: 
     assert (changed.status_code, changed.headers["Content-Type"]) == (200, "image/webp")
 
 
+@pytest.mark.parametrize("change", [{"method": "PUT", "content": picture("WEBP")}, {"method": "DELETE"}])
+async def test_an_avatar_changes_only_if_it_is_still_what_was_seen(door: Door, change: dict[str, Any]) -> None:
+    anna = await a_person(door)
+    await door.ask("PUT", "/account/avatar", by=anna, content=picture("PNG"), headers=PNG)
+    tag = (await door.ask("GET", "/account/avatar", by=anna)).headers["ETag"]
+    await door.ask("PUT", "/account/avatar", by=anna, content=picture("JPEG"), headers=JPEG)
+
+    late = await door.ask(path="/account/avatar", by=anna, headers={"If-Match": tag}, **change)
+    assert (late.status_code, slug_of(late)) == (412, "changed-meanwhile")
+    shown = await door.ask("GET", "/account/avatar", by=anna)
+    assert shown.headers["Content-Type"] == "image/jpeg"
+
+    now = await door.ask(path="/account/avatar", by=anna, headers={"If-Match": shown.headers["ETag"]}, **change)
+    assert now.status_code == HTTPStatus.NO_CONTENT
+
+
 async def test_an_avatar_can_be_taken_away_also_twice(door: Door) -> None:
     anna = await a_person(door)
     await door.ask("PUT", "/account/avatar", by=anna, content=picture("PNG"), headers=PNG)

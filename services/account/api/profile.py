@@ -119,7 +119,9 @@ async def set_avatar(
     person: Asking,
     service: Running,
     settings: Config,
+    *,
     picture: Annotated[bytes, FromBody(media_type="image/*")] = b"",
+    seen: IfMatch = None,
 ) -> None:
     """Set the avatar: PNG, JPEG or WebP of at most 1 MiB. Only its pixels are kept."""
     await count_try(service, AVATARS.at(settings, person.account_id))
@@ -127,7 +129,10 @@ async def set_avatar(
         clean = await pictures.clean(picture)
     except pictures.BadPicture as bad:
         raise picture_problem(bad.slug) from None
-    command = ChangeAvatar(account_id=person.account_id, avatar=clean.content, media_type=clean.media_type)
+    version = expected_version(seen)
+    command = ChangeAvatar(
+        account_id=person.account_id, avatar=clean.content, media_type=clean.media_type, version=version
+    )
     await done(service, command)
 
 
@@ -146,9 +151,10 @@ async def see_avatar(person: Asking, service: Running, seen: IfNoneMatch = None)
 
 
 @router.delete("/avatar", status_code=HTTPStatus.NO_CONTENT)
-async def clear_avatar(person: Asking, service: Running) -> None:
+async def clear_avatar(person: Asking, service: Running, seen: IfMatch = None) -> None:
     """Have no avatar."""
-    await done(service, ChangeAvatar(account_id=person.account_id, avatar=None, media_type=None))
+    version = expected_version(seen)
+    await done(service, ChangeAvatar(account_id=person.account_id, avatar=None, media_type=None, version=version))
 
 
 @router.post("/agreements", status_code=HTTPStatus.CREATED)
