@@ -122,6 +122,19 @@ async def test_an_address_that_can_still_be_taken_back_is_nobody_elses(door: Doo
     assert await door.room.rows("registrations") == []
 
 
+async def test_a_code_from_before_does_not_change_to_an_address_that_somebody_else_can_take_back(door: Door) -> None:
+    anna, ben = await a_person(door), await a_person(door, BEN)
+    wanted = await want(door, ben, ANNI)
+    code = await code_of(door)
+    await change(door, anna, ANNI)
+    await change(door, anna, "anna@home.example")
+
+    answer = await confirm(door, ben, wanted.json()["change_id"], code)
+
+    assert slug_of(answer) == "code-wrong"
+    assert {row["email"] for row in await door.room.rows("accounts")} == {"anna@home.example", BEN}
+
+
 async def test_of_two_who_want_one_address_the_first_to_confirm_has_it(door: Door) -> None:
     anna, ben = await a_person(door), await a_person(door, BEN)
     by_anna = (await want(door, anna, ANNI)).json()["change_id"]
