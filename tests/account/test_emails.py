@@ -135,6 +135,19 @@ async def test_a_code_from_before_does_not_change_to_an_address_that_somebody_el
     assert {row["email"] for row in await door.room.rows("accounts")} == {"anna@home.example", BEN}
 
 
+async def test_a_registration_from_before_opens_no_account_for_an_address_that_can_be_taken_back(door: Door) -> None:
+    anna = await a_person(door)
+    body = {"email": ANNI, "password": PASSWORD, "region": "DE", "language": "en", "policy_version": POLICY}
+    asked = await door.ask("POST", "/registrations", json=body)
+    code = (await door.mailed("ConfirmationRequested"))[-1]["code"]
+    await change(door, anna, ANNI)
+    await change(door, anna, "anna@home.example")
+
+    path = f"/registrations/{asked.json()['registration_id']}/confirm"
+    assert slug_of(await door.ask("POST", path, json={"code": code})) == "code-wrong"
+    assert await address_of(door) == "anna@home.example"
+
+
 async def test_of_two_who_want_one_address_the_first_to_confirm_has_it(door: Door) -> None:
     anna, ben = await a_person(door), await a_person(door, BEN)
     by_anna = (await want(door, anna, ANNI)).json()["change_id"]
