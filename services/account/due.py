@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.account.commands import CancelAccount, DropHeldPayments, SettleInstallment, TellPossible
 from services.account.domain.cancellations import PARKED_PAYMENT_LAPSES
 from services.account.repository import cancellations, installments
+from shared import failpoints
 from shared.background import again_and_again, each_alone
 from shared.commands import Command
 from shared.contracts.account import Origin
@@ -17,7 +18,9 @@ async def carry_out_what_is_due(service: Service) -> None:
     """Look for what is due, again and again; two replicas that find the same do it once."""
 
     async def look() -> None:
-        await each_alone(service.bus, await due(service))
+        found = await due(service)
+        failpoints.reach("due.found")
+        await each_alone(service.bus, found)
 
     await again_and_again("what is due", look, DUE_SECONDS)
 

@@ -17,6 +17,7 @@ from services.notifier.channels import Smtp
 from services.notifier.commands import Address, Outcome, RecordDelivery
 from services.notifier.domain import Patience, Queued, decide_delivery
 from services.notifier.mails import Composer
+from shared import failpoints
 from shared.background import again_and_again, each_alone
 from shared.bus import CommandBus
 from shared.database import sole_holder
@@ -67,6 +68,7 @@ class Mailer:
 
     async def _attempt_all(self, due: Sequence[Queued]) -> None:
         for message in due:
+            failpoints.reach("mailer.claimed")
             outcome = await self._attempt(message)
             level = logging.DEBUG if outcome in (Outcome.DEFERRED, Outcome.AWAY) else logging.INFO
             log.log(level, "message %d, %s: %s", message.id, message.kind, outcome)
@@ -88,6 +90,7 @@ class Mailer:
     async def _record(self) -> None:
         if not self._unrecorded:
             return
+        failpoints.reach("mailer.sent")
         try:
             await self._bus.execute(*self._unrecorded)
         except Exception as error:
@@ -96,3 +99,4 @@ class Mailer:
             # What cannot be recorded must not be sent again and again, nor have the others sent again.
             self._unrecordable |= {each.message_id for each in await each_alone(self._bus, self._unrecorded)}
         self._unrecorded.clear()
+        failpoints.reach("mailer.recorded")
