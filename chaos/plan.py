@@ -1,0 +1,56 @@
+"""What goes wrong in a run: drawn by its seed, so that it can be played again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import TypeVar
+
+from chaos.faults import KINDS
+from chaos.faults.base import Fault
+from chaos.faults.messages import Poison
+from chaos.faults.services import AtFailpoint
+from shared.failpoints import POINTS, SIGNALS
+
+T = TypeVar("T")
+FAILPOINTS_A_RUN = 3
+KINDS_A_RUN = 3
+
+
+def drawn(seed: int) -> list[Fault]:
+    """Draw the faults of a run. Points and kinds are dealt like cards: thirty seeds in a row have had every one."""
+    rng = random.Random(seed)  # noqa: S311 - meant to be the same again
+    points = _dealt([(point, name) for point in POINTS for name in SIGNALS], seed, FAILPOINTS_A_RUN)
+    faults: list[Fault] = []
+    for kind in _dealt(KINDS, seed, KINDS_A_RUN):
+        faults.append(_fitting(faults, kind, rng))
+    if any(point == "consumer.parked" for point, _ in points) and not any(isinstance(f, Poison) for f in faults):
+        faults.append(Poison.drawn(rng))
+    return faults + _failpoints(points, rng)
+
+
+def _dealt(cards: Sequence[T], seed: int, count: int) -> list[T]:
+    deck = list(cards)
+    random.Random(len(deck)).shuffle(deck)  # noqa: S311 - one order for all seeds
+    return [deck[(seed * count + nth) % len(deck)] for nth in range(count)]
+
+
+def _fitting(others: Sequence[Fault], kind: type[Fault], rng: random.Random) -> Fault:
+    """Draw one whose replicas are not another one's."""
+    taken = {replica for other in others for replica in other.replicas}
+    while True:
+        fault = kind.drawn(rng)
+        if not taken.intersection(fault.replicas):
+            return fault
+
+
+def _failpoints(points: Sequence[tuple[str, str]], rng: random.Random) -> list[Fault]:
+    """Draw in which process each strikes: no process twice, where that can be."""
+    found: dict[str, AtFailpoint] = {}
+    for point, strikes in points:
+        for _ in range(20):
+            fault = AtFailpoint.at(rng, point, strikes)
+            if fault.process not in found:
+                found[fault.process] = fault
+                break
+    return list(found.values())
