@@ -27,8 +27,8 @@ class Breakable(Installation):
 
     def __init__(self, directory: Path, replicas: Sequence[str] = ()) -> None:
         super().__init__(directory, ENVIRONMENT, (*SERVICES, *replicas))
-        self.failpoints: dict[str, str] = {}
-        """Where a process shall strike itself, once: after that its next start is sound."""
+        self.failpoints: defaultdict[str, list[str]] = defaultdict(list)
+        """Where a process shall strike itself, each once: after that its next start is sound."""
         self.odd: defaultdict[str, dict[str, str]] = defaultdict(dict)
         """What `chaos/service.py` is told to make odd in a process."""
 
@@ -39,14 +39,14 @@ class Breakable(Installation):
 
     def service_environment(self, process: str) -> dict[str, str]:
         """Add what shall be wrong."""
-        failpoint = "" if self.reached(process) else self.failpoints.get(process, "")
-        return super().service_environment(process) | self.odd[process] | {"FAILPOINT": failpoint}
+        failpoints = [plan for plan in self.failpoints[process] if not self.reached(process, plan)]
+        return super().service_environment(process) | self.odd[process] | {"FAILPOINT": ",".join(failpoints)}
 
-    def reached(self, process: str) -> str:
-        """Return what the log says of the process's failpoint, once it was reached."""
-        point, _, rest = self.failpoints.get(process, "").partition(":")
-        said = f"failpoint reached: {point}, SIG{rest.partition(':')[0]}"
-        return said if point and said in self.log_of(process) else ""
+    def reached(self, process: str, plan: str) -> str:
+        """Return what the log says of a failpoint, once it was reached."""
+        point, strikes, _ = plan.split(":")
+        said = f"failpoint reached: {point}, SIG{strikes}"
+        return said if said in self.log_of(process) else ""
 
     def log_of(self, process: str) -> str:
         """Read all that a process and those before it have logged."""

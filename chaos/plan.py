@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from typing import TypeVar
 
-from chaos.faults import KINDS
+from chaos.faults import CARDS, Draw
 from chaos.faults.base import Fault
 from chaos.faults.messages import Poison
 from chaos.faults.services import AtFailpoint
@@ -14,19 +14,19 @@ from shared.failpoints import POINTS, SIGNALS
 
 T = TypeVar("T")
 FAILPOINTS_A_RUN = 3
-KINDS_A_RUN = 3
+CARDS_A_RUN = 3
 
 
 def drawn(seed: int) -> list[Fault]:
     """Draw the faults of a run. Points and kinds are dealt like cards: thirty seeds in a row have had every one."""
-    rng = random.Random(seed)  # noqa: S311 - meant to be the same again
-    points = _dealt([(point, name) for point in POINTS for name in SIGNALS], seed, FAILPOINTS_A_RUN)
+    rng = random.Random(f"Adieu {seed}")  # noqa: S311 - meant to be the same again
     faults: list[Fault] = []
-    for kind in _dealt(KINDS, seed, KINDS_A_RUN):
-        faults.append(_fitting(faults, kind, rng))
+    for draw in _dealt(CARDS, seed, CARDS_A_RUN):
+        faults.append(_fitting(faults, draw, rng))
+    points = _dealt([(point, name) for point in POINTS for name in SIGNALS], seed, FAILPOINTS_A_RUN)
     if any(point == "consumer.parked" for point, _ in points) and not any(isinstance(f, Poison) for f in faults):
         faults.append(Poison.drawn(rng))
-    return faults + _failpoints(points, rng)
+    return faults + [AtFailpoint.drawn(rng, point, strikes) for point, strikes in points]
 
 
 def _dealt(cards: Sequence[T], seed: int, count: int) -> list[T]:
@@ -35,22 +35,10 @@ def _dealt(cards: Sequence[T], seed: int, count: int) -> list[T]:
     return [deck[(seed * count + nth) % len(deck)] for nth in range(count)]
 
 
-def _fitting(others: Sequence[Fault], kind: type[Fault], rng: random.Random) -> Fault:
+def _fitting(others: Sequence[Fault], draw: Draw, rng: random.Random) -> Fault:
     """Draw one whose replicas are not another one's."""
     taken = {replica for other in others for replica in other.replicas}
     while True:
-        fault = kind.drawn(rng)
+        fault = draw(rng)
         if not taken.intersection(fault.replicas):
             return fault
-
-
-def _failpoints(points: Sequence[tuple[str, str]], rng: random.Random) -> list[Fault]:
-    """Draw in which process each strikes: no process twice, where that can be."""
-    found: dict[str, AtFailpoint] = {}
-    for point, strikes in points:
-        for _ in range(20):
-            fault = AtFailpoint.at(rng, point, strikes)
-            if fault.process not in found:
-                found[fault.process] = fault
-                break
-    return list(found.values())

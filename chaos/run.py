@@ -8,9 +8,9 @@ import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from itertools import zip_longest
 from pathlib import Path
 from time import monotonic
+from traceback import format_exception
 
 from chaos.breakable import Breakable, keep
 from chaos.crowd import Human, gather, settle
@@ -65,7 +65,11 @@ async def run(
         for fault in plan:
             fault.prepare(installation)
         async with _world(installation, seed, people, tell) as world:
-            await _Run(world, plan, outcome).play()
+            try:
+                await _Run(world, plan, outcome).play()
+            except Exception as error:  # noqa: BLE001 - other seeds may still be run
+                trace = "".join(format_exception(error))
+                outcome.lines.append(Line("the run comes to its end", held=False, detail=trace))
     finally:
         for fault in plan:
             fault.clean_up()
@@ -135,18 +139,14 @@ class _Run:
 
     async def _break(self) -> None:
         """Have people leave in as many waves as there are strikes, one strike in the middle of each."""
-        life = self.world.life
-        leaving = life.crowd.leaving[:-RESERVE]
-        size = -(-len(leaving) // max(1, len(self.others)))
-        waves = [leaving[start : start + size] for start in range(0, len(leaving), size)]
-        wishes = [asyncio.create_task(self._also())]
-        for wave, fault in zip_longest(waves, self.others):
-            wishes.append(asyncio.create_task(self._wave(wave or [])))
-            await asyncio.sleep(self.world.rng.uniform(0.2, 1.0))
-            if fault:
+        leaving = self.world.life.crowd.leaving[:-RESERVE]
+        async with asyncio.TaskGroup() as wishes:
+            wishes.create_task(self._also())
+            for wave, fault in zip(_parts(leaving, len(self.others)), self.others, strict=True):
+                wishes.create_task(self._wave(wave))
+                await asyncio.sleep(self.world.rng.uniform(0.2, 1.0))
                 self.world.tell(f"now: {fault.words}")
                 await fault.strike(self.world)
-        await asyncio.gather(*wishes)
         await self._stir()
 
     async def _wave(self, people: Sequence[Human]) -> None:
@@ -177,3 +177,8 @@ class _Run:
             detail = "; ".join(late[:5]) or "readings and feedback of who has left, published after that"
             self.outcome.lines.append(Line("late facts are taken in, and bring nobody back", not late, detail))
         return waited is not None
+
+
+def _parts(people: Sequence[Human], count: int) -> list[Sequence[Human]]:
+    """Cut into so many parts, about as large as each other."""
+    return [people[nth::count] for nth in range(count)]

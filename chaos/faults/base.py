@@ -7,7 +7,7 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from chaos.breakable import Breakable
 from chaos.life import Life
@@ -47,11 +47,6 @@ class Fault(ABC):
     """Processes that there have to be besides one of each service."""
     evidence: str = ""
     """What shows that it really happened; nothing as long as nothing does."""
-
-    @classmethod
-    @abstractmethod
-    def drawn(cls, rng: random.Random) -> Self:
-        """Draw one by the seed."""
 
     @property
     @abstractmethod

@@ -7,8 +7,10 @@ import os
 import random
 import signal
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Self
 
 from chaos.breakable import Breakable, is_frozen, signal_all
@@ -18,8 +20,10 @@ from ops.engines.engine import Engine
 
 ENGINES = ("Kafka", "PostgreSQL")
 FREEZE_SECONDS = (2.0, 8.0, 30.0)
+FULL_SECONDS = (3.0, 8.0)
 CUTS = 10
 CUT_SECONDS = 0.2
+REFILL_SECONDS = 0.1
 NO_SPACE = "No space left on device"
 ROOM = {"Kafka": "300m", "PostgreSQL": "300m"}
 
@@ -38,8 +42,9 @@ class EngineStruck(Fault):
     seconds: float
 
     @classmethod
-    def drawn(cls, rng: random.Random) -> Self:
-        return cls(rng.choice(ENGINES), rng.choice(["killed", "restarted", "frozen"]), rng.choice(FREEZE_SECONDS))
+    def drawn(cls, rng: random.Random, engine: str, how: str) -> Self:
+        """Draw for how long."""
+        return cls(engine, how, rng.choice(FREEZE_SECONDS))
 
     @property
     def words(self) -> str:
@@ -104,8 +109,9 @@ class DiskFull(Fault):
     disk: Path | None = None
 
     @classmethod
-    def drawn(cls, rng: random.Random) -> Self:
-        return cls(rng.choice(ENGINES), rng.choice([3.0, 8.0]))
+    def drawn(cls, rng: random.Random, engine: str) -> Self:
+        """Draw for how long."""
+        return cls(engine, rng.choice(FULL_SECONDS))
 
     @property
     def words(self) -> str:
@@ -127,17 +133,21 @@ class DiskFull(Fault):
             return
         log = engine_of(world, self.engine).log
         ballast = self.disk / "ballast"
-        self._fill(ballast)
-        told = await seen(lambda: NO_SPACE in log.read_text(errors="replace"), self.seconds + 20)
-        await asyncio.sleep(self.seconds)
+        told = False
+        with_end = monotonic() + self.seconds
+        while monotonic() < with_end:
+            self._fill(ballast)
+            told = told or NO_SPACE in log.read_text(errors="replace")
+            await asyncio.sleep(REFILL_SECONDS)
         ballast.unlink()
-        self.evidence = f"{log.name} of {self.engine} says “{NO_SPACE}”" if told else ""
+        self.evidence = f"the log of {self.engine} says “{NO_SPACE}”" if told else ""
 
     def _fill(self, ballast: Path) -> None:
+        """Take all the room there is; what the engine takes or gives back meanwhile is no matter."""
         assert self.disk  # noqa: S101 - only called with one
-        room = os.statvfs(self.disk)
-        with ballast.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, room.f_bavail * room.f_frsize)
+        with ballast.open("ab") as file, suppress(OSError):
+            while room := os.statvfs(self.disk).f_bavail * os.statvfs(self.disk).f_frsize:
+                os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), room)
 
     def clean_up(self) -> None:
         if self.disk:

@@ -44,11 +44,7 @@ class AtFailpoint(Fault):
     seconds: float
 
     @classmethod
-    def drawn(cls, rng: random.Random) -> Self:
-        return cls.at(rng, rng.choice(list(POINTS)), rng.choice(["KILL", "TERM", "STOP"]))
-
-    @classmethod
-    def at(cls, rng: random.Random, point: str, strikes: str) -> Self:
+    def drawn(cls, rng: random.Random, point: str, strikes: str) -> Self:
         """Draw the rest: in which process, at which pass."""
         process = "device" if point == "owner.part" else rng.choice(SOLE.get(point.partition(".")[0], SERVICES))
         nth = 1 if point in RARE else rng.randint(1, OFTEN)
@@ -64,6 +60,11 @@ class AtFailpoint(Fault):
         return f"{self.process} {how} at {self.point}, pass {self.nth}: {POINTS[self.point]}"
 
     @property
+    def plan(self) -> str:
+        """As the process is told."""
+        return f"{self.point}:{self.strikes}:{self.nth}"
+
+    @property
     def reached(self) -> bool:
         """Whether it has struck, and is over."""
         return bool(self.evidence)
@@ -71,12 +72,12 @@ class AtFailpoint(Fault):
     async def arrange(self, world: World) -> None:
         supervisor = world.system.supervisor
         await supervisor.hold(self.process)
-        world.installation.failpoints[self.process] = f"{self.point}:{self.strikes}:{self.nth}"
+        world.installation.failpoints[self.process].append(self.plan)
         await supervisor.release(self.process)
         world.beside(self._watch(world))
 
     async def _watch(self, world: World) -> None:
-        while not (said := world.installation.reached(self.process)):  # noqa: ASYNC110 - another process writes it
+        while not (said := world.installation.reached(self.process, self.plan)):  # noqa: ASYNC110 - another process writes it
             await asyncio.sleep(LOOK_SECONDS)
         world.tell(f"{self.process}: {said}")
         if self.strikes == "STOP":
