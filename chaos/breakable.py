@@ -59,7 +59,7 @@ async def keep(engine: Engine, tell: Tell) -> None:
     while True:
         await engine.wait()
         await asyncio.sleep(PAUSE_SECONDS)
-        with suppress(EngineError):
+        with suppress(EngineError, OSError):
             await engine.start()
             tell(f"{engine.name} was down and is started again")
 

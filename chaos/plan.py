@@ -19,7 +19,7 @@ CARDS_A_RUN = 3
 
 def drawn(seed: int) -> list[Fault]:
     """Draw the faults of a run. Points and kinds are dealt like cards: thirty seeds in a row have had every one."""
-    rng = random.Random(f"Adieu {seed}")  # noqa: S311 - meant to be the same again
+    rng = random.Random(f"Adieu {seed}")
     faults: list[Fault] = []
     for draw in _dealt(CARDS, seed, CARDS_A_RUN):
         faults.append(_fitting(faults, draw, rng))
@@ -31,7 +31,7 @@ def drawn(seed: int) -> list[Fault]:
 
 def _dealt(cards: Sequence[T], seed: int, count: int) -> list[T]:
     deck = list(cards)
-    random.Random(len(deck)).shuffle(deck)  # noqa: S311 - one order for all seeds
+    random.Random(len(deck)).shuffle(deck)
     return [deck[(seed * count + nth) % len(deck)] for nth in range(count)]
 
 

@@ -79,7 +79,7 @@ async def run(
 
 @asynccontextmanager
 async def _world(installation: Breakable, seed: int, people: int, tell: Tell) -> AsyncIterator[World]:
-    rng = random.Random(seed)  # noqa: S311 - meant to be the same again
+    rng = random.Random(seed)
     async with AsyncExitStack() as stack:
         system = await stack.enter_async_context(running(installation, tell))
         doors = await stack.enter_async_context(open_doors(installation))

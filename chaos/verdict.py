@@ -102,8 +102,9 @@ def _mails(world: World, crowd: Crowd, kills: int) -> Line:
 
 
 async def _leftovers(world: World, crowd: Crowd) -> Line:
-    gone = [person for person in crowd.leaving if person.confirmed]
-    result = await _until_purged(world, Marks(*group_marks(gone))) if gone else Search(Marks("nobody"))
+    everybody = all(person.confirmed for person in crowd.leaving)
+    gone = group_marks(crowd.leaving) if everybody else [p.mark for p in crowd.leaving if p.confirmed]
+    result = await _until_purged(world, Marks(*gone))
     detail = _some(result.leftovers) or f"{result.records:,} records in {sum(result.places.values())} places"
     return Line("nothing is left of who has left: tables, statistics, topics, files", not result.leftovers, detail)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import shutil
 import signal
 import subprocess
 from contextlib import suppress
@@ -24,7 +25,8 @@ FULL_SECONDS = (3.0, 8.0)
 CUTS = 10
 CUT_SECONDS = 0.2
 REFILL_SECONDS = 0.1
-NO_SPACE = "No space left on device"
+NO_SPACE = ("No space left on device", "(53100)")
+"""As an engine says it, and as a service does that PostgreSQL has told so."""
 ROOM = {"Kafka": "300m", "PostgreSQL": "300m"}
 
 
@@ -52,6 +54,7 @@ class EngineStruck(Fault):
 
     async def strike(self, world: World) -> None:
         engine = engine_of(world, self.engine)
+        await seen(lambda: engine.pid is not None)
         pid = engine.pid or 0
         if self.how == "frozen":
             self.evidence = await self._freeze(pid)
@@ -134,13 +137,14 @@ class DiskFull(Fault):
         log = engine_of(world, self.engine).log
         ballast = self.disk / "ballast"
         told = False
+        logs = [log, *world.installation.logs.glob("*.log")]
         with_end = monotonic() + self.seconds
         while monotonic() < with_end:
             self._fill(ballast)
-            told = told or NO_SPACE in log.read_text(errors="replace")
+            told = told or any(words in each.read_text(errors="replace") for each in logs for words in NO_SPACE)
             await asyncio.sleep(REFILL_SECONDS)
         ballast.unlink()
-        self.evidence = f"the log of {self.engine} says “{NO_SPACE}”" if told else ""
+        self.evidence = "logs say that no space was left" if told else ""
 
     def _fill(self, ballast: Path) -> None:
         """Take all the room there is; what the engine takes or gives back meanwhile is no matter."""
@@ -151,6 +155,8 @@ class DiskFull(Fault):
 
     def clean_up(self) -> None:
         if self.disk:
+            with suppress(OSError):
+                shutil.copy(self.disk / "log", self.disk.parent / "logs" / f"{self.disk.name}.txt")
             subprocess.run(["/bin/umount", "--lazy", self.disk], check=False)
 
 

@@ -6,8 +6,6 @@ import json
 import sys
 from asyncio.subprocess import PIPE, create_subprocess_exec
 from pathlib import Path
-from random import Random
-from typing import Self
 
 import asyncpg
 import pytest
@@ -20,18 +18,12 @@ from chaos.run import Outcome, run
 from ops.demo.leftovers import connected
 
 PEOPLE = 30
-HELD = "everything has come to rest, without a hand"
 
 
 class Sabotage(Fault):
     """Somebody takes out and plants what a system that loses things would lose and leave."""
 
     kind = "sabotage"
-
-    @classmethod
-    def drawn(cls, rng: Random) -> Self:
-        del rng
-        return cls()
 
     @property
     def words(self) -> str:
@@ -44,7 +36,8 @@ class Sabotage(Fault):
             await device.execute("DELETE FROM readings WHERE account_id = $1", stays)
             await account.execute("UPDATE accounts SET region = 'AT' WHERE id = $1", stays)
             await _plant(account, mark)
-        (world.installation.logs / "device.log").open("a").write(f"Hello {mark}\n")
+        with (world.installation.logs / "device.log").open("a") as log:
+            log.write(f"Hello {mark}\n")
 
 
 async def _plant(account: asyncpg.Connection, mark: str) -> None:
