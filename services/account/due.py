@@ -6,7 +6,7 @@ from services.account.commands import CancelAccount, DropHeldPayments, SettleIns
 from services.account.domain.cancellations import PARKED_PAYMENT_LAPSES
 from services.account.repository import cancellations, installments
 from shared import failpoints
-from shared.background import again_and_again, each_alone
+from shared.background import again_and_again, at_once
 from shared.commands import Command
 from shared.contracts.account import Origin
 from shared.service import Service
@@ -18,9 +18,9 @@ async def carry_out_what_is_due(service: Service) -> None:
     """Look for what is due, again and again; two replicas that find the same do it once."""
 
     async def look() -> None:
-        found = await due(service)
-        failpoints.reach("due.found")
-        await each_alone(service.bus, found)
+        while found := await due(service):
+            if await at_once(service.bus, found):
+                break  # what fails is tried again after a while
 
     await again_and_again("what is due", look, DUE_SECONDS)
 
@@ -33,6 +33,7 @@ async def due(service: Service) -> list[Command]:
         lapsed = await installments.lapsed_installments(connection, now)
         declined = await installments.declined_without_reason(connection)
         unread = await installments.lapsed_payments(connection, now - PARKED_PAYMENT_LAPSES)
+    failpoints.reach("due.found")
     return [
         *(CancelAccount(account_id=account_id, origin=Origin.APP) for account_id in accounts),
         *(SettleInstallment(account_id=account, installment_id=installment) for account, installment in lapsed),
