@@ -40,6 +40,7 @@ AHEAD = timedelta(hours=2)
 class Human(Person):
     """Somebody in the crowd, and what they hold of their cancellation."""
 
+    password_hash: str = ""
     reference: str = ""
     token: str = ""
     confirmed: bool = False
@@ -116,10 +117,11 @@ async def settle(installation: Installation, people: Sequence[Human]) -> None:
 
 
 def _register(person: Human, now: datetime) -> Register:
+    person.password_hash = HASHER.hash(person.password)
     return Register(
         account_id=person.account_id,
         email=person.email,
-        password_hash=HASHER.hash(person.password),
+        password_hash=person.password_hash,
         region=person.region,
         language=person.language,
         policy_version="2026-01",
@@ -136,6 +138,7 @@ def _moving_in(person: Human, settings: Settings, now: datetime) -> list[Command
         OpenSession(
             account_id=person.account_id,
             session_id=session,
+            password_hash=person.password_hash,
             refresh_digest=digest(str(session)),
             expires_at=now + timedelta(days=1),
             new_client=NewClient(uuid4(), digest(str(session), "client"), None),
