@@ -42,7 +42,7 @@ class Outcome:
     faults: list[str]
     lines: list[Line] = field(default_factory=list)
     recovery_seconds: float | None = None
-    """From the end of the last fault, or the last wish if that was later, to rest."""
+    """From the end of the last fault to rest; the wishes that waited for that end are part of it."""
     whole_seconds: float = 0.0
 
     @property
@@ -147,6 +147,7 @@ class _Run:
                 await asyncio.sleep(self.world.rng.uniform(0.2, 1.0))
                 self.world.tell(f"now: {fault.words}")
                 await fault.strike(self.world)
+                self.world.over()
         await self._stir()
 
     async def _wave(self, people: Sequence[Human]) -> None:
@@ -168,8 +169,9 @@ class _Run:
         world = self.world
         confirmed = sum(person.confirmed for person in world.life.crowd.leaving)
         waited, on_its_way = await wait_for_rest(world.installation, confirmed, REST_SECONDS)
-        self.outcome.recovery_seconds = waited
-        rest = f"after {waited:.1f} s" if waited is not None else "; ".join(on_its_way[:5])
+        recovery = monotonic() - world.calm_since
+        self.outcome.recovery_seconds = recovery if waited is not None else None
+        rest = f"{recovery:.1f} s after the last fault" if waited is not None else "; ".join(on_its_way[:5])
         self.outcome.lines.append(Line("everything has come to rest, without a hand", waited is not None, rest))
         if waited is not None:
             await world.life.come_late()

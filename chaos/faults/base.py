@@ -7,6 +7,7 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, ClassVar
 
 from chaos.breakable import Breakable
@@ -33,6 +34,13 @@ class World:
     """What has been planted and has to be parked: each body, and in which topic."""
     made_anew: set[str] = field(default_factory=set)
     """Topics of which something unread may be lost, as the runbook says."""
+
+    calm_since: float = 0.0
+    """When the last fault was over."""
+
+    def over(self) -> None:
+        """Note that a fault is over."""
+        self.calm_since = monotonic()
 
     def beside(self, work: Coroutine[Any, Any, None]) -> None:
         """Let something go on beside everything else."""

@@ -84,6 +84,7 @@ class AtFailpoint(Fault):
             await asyncio.sleep(self.seconds)
             thaw(world, self.process)
         self.evidence = f"its log says “{said}”"
+        world.over()
 
 
 @dataclass
