@@ -25,7 +25,7 @@ def drawn(seed: int) -> list[Fault]:
         faults.append(_fitting(faults, draw, rng))
     points = _dealt([(point, name) for point in POINTS for name in SIGNALS], seed, FAILPOINTS_A_RUN)
     if any(point == "consumer.parked" for point, _ in points) and not any(isinstance(f, Poison) for f in faults):
-        faults.append(Poison.drawn(rng))
+        faults.append(Poison())
     return faults + [AtFailpoint.drawn(rng, point, strikes) for point, strikes in points]
 
 

@@ -15,6 +15,12 @@ from chaos.faults.topics import OffsetsLost, TopicRecreated
 
 Draw: TypeAlias = Callable[[random.Random], Fault]
 
+
+def _always(kind: Callable[[], Fault]) -> Draw:
+    """Draw a fault of which nothing is left to chance."""
+    return lambda _rng: kind()
+
+
 CARDS: tuple[Draw, ...] = (
     *(
         partial(EngineStruck.drawn, engine=engine, how=how)
@@ -22,17 +28,17 @@ CARDS: tuple[Draw, ...] = (
         for how in ("killed", "restarted", "frozen")
     ),
     *(partial(DiskFull.drawn, engine=engine) for engine in ("Kafka", "PostgreSQL")),
-    ConnectionsCut.drawn,
+    _always(ConnectionsCut),
     Struck.drawn,
     Replicas.drawn,
     NewerVersion.drawn,
     WrongClock.drawn,
     TopicRecreated.drawn,
     OffsetsLost.drawn,
-    Doubled.drawn,
-    Late.drawn,
-    EverythingOnceMore.drawn,
-    Newer.drawn,
-    Poison.drawn,
+    _always(Doubled),
+    _always(Late),
+    _always(EverythingOnceMore),
+    _always(Newer),
+    _always(Poison),
 )
 """All but failpoints, of which every run has some. A killed or restarted broker is also a coordinator that moves."""

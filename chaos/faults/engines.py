@@ -81,11 +81,6 @@ class ConnectionsCut(Fault):
 
     kind = "connections cut"
 
-    @classmethod
-    def drawn(cls, rng: random.Random) -> Self:
-        del rng
-        return cls()
-
     @property
     def words(self) -> str:
         return f"every connection to PostgreSQL is cut, {CUTS} times"
@@ -162,6 +157,3 @@ class DiskFull(Fault):
             with suppress(OSError):
                 shutil.copy(self.disk / "log", self.disk.parent / "logs" / f"{self.disk.name}.txt")
             subprocess.run(["/bin/umount", "--lazy", self.disk], check=False)
-
-
-__all__ = ["ConnectionsCut", "DiskFull", "EngineStruck"]

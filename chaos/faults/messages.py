@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -26,11 +25,6 @@ class Doubled(Fault):
 
     kind = "messages doubled"
 
-    @classmethod
-    def drawn(cls, rng: random.Random) -> Self:
-        del rng
-        return cls()
-
     @property
     def words(self) -> str:
         return "everything that app backends state comes twice"
@@ -48,11 +42,6 @@ class Newer(Fault):
     """Messages of a newer version: fields and types of events that nobody knows, in every topic."""
 
     kind = "newer contract"
-
-    @classmethod
-    def drawn(cls, rng: random.Random) -> Self:
-        del rng
-        return cls()
 
     @property
     def words(self) -> str:
@@ -90,11 +79,6 @@ class EverythingOnceMore(Fault):
 
     kind = "everything once more"
 
-    @classmethod
-    def drawn(cls, rng: random.Random) -> Self:
-        del rng
-        return cls()
-
     @property
     def words(self) -> str:
         return "all that stands in the services' topics is published once more, the topics in another order"
@@ -130,11 +114,6 @@ class Late(Fault):
 
     kind = "messages late"
 
-    @classmethod
-    def drawn(cls, rng: random.Random) -> Self:
-        del rng
-        return cls()
-
     @property
     def words(self) -> str:
         return "readings and feedback of those who leave are held back until they are gone"
@@ -153,11 +132,6 @@ class Poison(Fault):
 
     kind = "poison"
     planted: int = 0
-
-    @classmethod
-    def drawn(cls, rng: random.Random) -> Self:
-        del rng
-        return cls()
 
     @property
     def words(self) -> str:

@@ -13,7 +13,7 @@ from chaos.breakable import Breakable, is_frozen, is_running
 from chaos.faults.base import Fault, World, seen
 from chaos.service import CLOCK_OFF, NEWER
 from ops.installation import SERVICES
-from shared.failpoints import POINTS
+from shared.failpoints import POINTS, SIGNALS
 
 SOLE = {
     "rollcall": ("requests",),
@@ -30,6 +30,11 @@ OFTEN = 3
 RARE = ("service.joined", "owner.part", "consumer.parked", "reminder.found", "rollcall.opened")
 """Points that may be passed only once."""
 HOUR = 3600
+
+
+def _how(strikes: signal.Signals, seconds: float) -> str:
+    words = {signal.SIGKILL: "is killed", signal.SIGTERM: "is told to end"}
+    return words.get(strikes, f"freezes for {seconds:.0f} s")
 
 
 @dataclass
@@ -52,11 +57,7 @@ class AtFailpoint(Fault):
 
     @property
     def words(self) -> str:
-        how = {
-            "KILL": "is killed",
-            "TERM": "is told to end",
-            "STOP": f"freezes for {self.seconds:.0f} s",
-        }[self.strikes]
+        how = _how(SIGNALS[self.strikes], self.seconds)
         return f"{self.process} {how} at {self.point}, pass {self.nth}: {POINTS[self.point]}"
 
     @property
@@ -103,12 +104,7 @@ class Struck(Fault):
 
     @property
     def words(self) -> str:
-        how = {
-            signal.SIGKILL: "is killed",
-            signal.SIGTERM: "is told to end",
-            signal.SIGSTOP: f"freezes for {self.seconds:.0f} s",
-        }[self.strikes]
-        return f"{self.process} {how} while people leave"
+        return f"{self.process} {_how(self.strikes, self.seconds)} while people leave"
 
     async def strike(self, world: World) -> None:
         self.evidence = await strike_process(world, self.process, self.strikes, self.seconds)
@@ -156,8 +152,7 @@ class Replicas(Fault):
 
     @property
     def words(self) -> str:
-        how = f"freezes for {self.seconds:.0f} s" if self.strikes is signal.SIGSTOP else "is killed"
-        return f"{self.count} replicas of {self.service}, the first of which {how}"
+        return f"{self.count} replicas of {self.service}, the first of which {_how(self.strikes, self.seconds)}"
 
     async def strike(self, world: World) -> None:
         struck = await strike_process(world, self.service, self.strikes, self.seconds)
@@ -216,6 +211,3 @@ class NewerVersion(Fault):
 async def _said_by(world: World, process: str, what: str) -> str:
     said = f"runs with {what}"
     return f"{process} “{said}”" if await seen(lambda: said in world.installation.log_of(process)) else ""
-
-
-__all__ = ["AtFailpoint", "NewerVersion", "Replicas", "Struck", "WrongClock"]
