@@ -14,6 +14,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Self
 
+import asyncpg
+
 from chaos.breakable import Breakable, is_frozen, signal_all
 from chaos.faults.base import Fault, World, seen
 from ops.demo.leftovers import connected
@@ -86,16 +88,24 @@ class ConnectionsCut(Fault):
         return f"every connection to PostgreSQL is cut, {CUTS} times"
 
     async def strike(self, world: World) -> None:
-        assert world.system.postgres  # noqa: S101 - chaos runs on embedded engines
+        engine = engine_of(world, "PostgreSQL")
         ended = 0
         for _ in range(CUTS):
-            async with connected(world.system.postgres.admin_url) as admin:
-                ended += await admin.fetchval(
-                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-                    " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
-                )
+            await seen(lambda: engine.pid is not None)
+            with suppress(OSError, asyncpg.PostgresError):  # another fault has just ended it
+                ended += await self._cut(world)
             await asyncio.sleep(CUT_SECONDS)
         self.evidence = f"{ended} sessions ended" if ended else ""
+
+    @staticmethod
+    async def _cut(world: World) -> int:
+        assert world.system.postgres  # noqa: S101 - chaos runs on embedded engines
+        async with connected(world.system.postgres.admin_url) as admin:
+            count: int = await admin.fetchval(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            )
+        return count
 
 
 @dataclass

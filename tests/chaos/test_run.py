@@ -79,7 +79,7 @@ async def test_what_is_lost_and_what_is_left_is_found_and_said(tmp_path: Path) -
 
 @pytest.mark.timeout(180)
 async def test_a_failpoint_that_nobody_reaches_is_no_fault_that_happened(tmp_path: Path) -> None:
-    never = AtFailpoint("owner.part", "KILL", "device", nth=1, seconds=1)
+    never = AtFailpoint("mailer.sent", "KILL", "device", nth=1, seconds=1)  # device has no mailer
 
     outcome = await _run(tmp_path, Doubled(), never)
 
