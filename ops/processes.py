@@ -72,10 +72,22 @@ async def start_tethered(
             cwd=cwd,
             start_new_session=True,
         )
-    with suppress(psutil.NoSuchProcess):
-        identities = [Identity.of(process.pid), Identity.of(os.getpid())]
-        record.write_text(json.dumps([vars(identity) for identity in identities]))
+    try:
+        _remember(record, process.pid)
+    except OSError:  # a disk that is full: nothing may run that nobody could end
+        process.kill()
+        await process.wait()
+        raise
     return process
+
+
+def _remember(record: Path, pid: int) -> None:
+    """Write down who runs and who started it: whole, or not at all."""
+    with suppress(psutil.NoSuchProcess):
+        identities = [Identity.of(pid), Identity.of(os.getpid())]
+        new = record.with_suffix(".new")
+        new.write_text(json.dumps([vars(identity) for identity in identities]))
+        new.replace(record)
 
 
 def end_leftover(record: Path) -> None:

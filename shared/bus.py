@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import ARRAY, Uuid, any_, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from shared import failpoints
 from shared.clock import Clock
 from shared.commands import ACCOUNT_CLOSED, Command, Lock
 from shared.contracts.base import AccountEvent, Event
@@ -154,6 +155,7 @@ class CommandBus:
             await outbox.add(connection, work.announced)
         self.worked.set()
         if work.announced:
+            failpoints.reach("outbox.committed")
             self.written.set()
 
     async def execute(self, *commands: Command) -> list[object]:
@@ -173,7 +175,9 @@ class CommandBus:
                 outcomes[index] = ACCOUNT_CLOSED
             if due:
                 handler = self._handlers[type(commands[wave[0]])]
+                failpoints.reach("bus.handling")
                 answers = await handler(work, [commands[i] for i in due]) or [None] * len(due)
+                failpoints.reach("bus.handled")
                 for index, answer in zip(due, answers, strict=True):
                     outcomes[index] = answer
         return outcomes

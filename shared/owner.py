@@ -11,6 +11,7 @@ from sqlalchemy import ARRAY, MetaData, Uuid, any_, bindparam, insert, select, u
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared import failpoints
 from shared.bus import Work
 from shared.commands import Command, ContinueErasure, EraseAccount
 from shared.contracts.account import AccountCancelled
@@ -127,13 +128,16 @@ class DataOwner:
         """
         receipts = await _given(work, [order.account_id for order in orders])
         due = {order.account_id: order for order in orders if order.account_id not in receipts}
+        failpoints.reach("owner.erasing")
         done = await self.erasure.run(work.connection, due, held)
+        failpoints.reach("owner.erased")
         for account_id, items in done.items.items():
             erased = account_id not in done.unfinished
             receipts[account_id] = Receipt(due[account_id].order_id, items, remark, erased=erased)
         if due:
             marks = [_mark(work, account_id, receipts[account_id]) for account_id in due]
             await work.connection.execute(insert(ClosedAccount), marks)
+            failpoints.reach("owner.marked")
         for order in orders:
             self._announce(work, order, receipts[order.account_id])
 
@@ -142,6 +146,7 @@ class DataOwner:
         given = await _given(work, [command.account_id for command in commands])
         due = {account_id: receipt for account_id, receipt in given.items() if not receipt.erased}
         done = await self.erasure.run(work.connection, due, only_many=True)
+        failpoints.reach("owner.part")
         for command in commands:
             account_id = command.account_id
             if account_id in due:

@@ -18,6 +18,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 from faststream.kafka import KafkaBroker
 
+from shared import failpoints
 from shared.bus import CommandBus, Handlers
 from shared.clock import Clock, system_clock
 from shared.contracts.topics import ALL_TOPICS
@@ -144,6 +145,7 @@ class Service:
                     group.create_task(task)
                 await start_carefully(broker)
                 self.waits_for = None
+                failpoints.reach("service.joined")
                 await self._announce_owner()
         finally:
             await broker.stop()
@@ -221,6 +223,7 @@ def serve(app: FastAPI) -> None:
     """Run a service's application until it is told to stop."""
     service: Service = app.state.service
     log_as_json(service.name, service.settings.log_level)
+    failpoints.hook = failpoints.planned(service.settings.failpoint)
     uvicorn.run(
         app,
         host=service.settings.http_host,

@@ -32,6 +32,8 @@ class ServiceSettings(BaseSettings):
     replica: str | None = None
     """A name that a restarted process has again and no other replica has: then its group does not miss it first."""
 
+    failpoint: str = ""
+    """Where this process is to be struck, on purpose: see `shared/failpoints.py`."""
     batch_records: int = Field(default=500, ge=1, le=5000)
     """The most messages that one transaction takes: an advisory lock each has to fit the server's lock table."""
     brake_after: int = 20

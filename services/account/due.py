@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.account.commands import CancelAccount, DropHeldPayments, SettleInstallment, TellPossible
 from services.account.domain.cancellations import PARKED_PAYMENT_LAPSES
 from services.account.repository import cancellations, installments
+from shared import failpoints
 from shared.background import again_and_again, at_once
 from shared.commands import Command
 from shared.contracts.account import Origin
@@ -32,6 +33,7 @@ async def due(service: Service) -> list[Command]:
         lapsed = await installments.lapsed_installments(connection, now)
         declined = await installments.declined_without_reason(connection)
         unread = await installments.lapsed_payments(connection, now - PARKED_PAYMENT_LAPSES)
+    failpoints.reach("due.found")
     return [
         *(CancelAccount(account_id=account_id, origin=Origin.APP) for account_id in accounts),
         *(SettleInstallment(account_id=account, installment_id=installment) for account, installment in lapsed),

@@ -16,6 +16,7 @@ from services.notifier.channels import Smtp
 from services.notifier.commands import Address, Outcome, RecordDelivery
 from services.notifier.domain import Patience, Queued, decide_delivery
 from services.notifier.mails import Composer
+from shared import failpoints
 from shared.background import again_and_again, at_once, rest
 from shared.bus import CommandBus
 from shared.database import sole_holder
@@ -67,6 +68,7 @@ class Mailer:
 
     async def _attempt_all(self, due: Sequence[Queued]) -> None:
         for message in due:
+            failpoints.reach("mailer.claimed")
             outcome = await self._attempt(message)
             level = logging.DEBUG if outcome in (Outcome.DEFERRED, Outcome.AWAY) else logging.INFO
             log.log(level, "message %d, %s: %s", message.id, message.kind, outcome)
@@ -87,6 +89,8 @@ class Mailer:
 
     async def _record(self) -> None:
         if self._unrecorded:
+            failpoints.reach("mailer.sent")
             # What cannot be recorded must not be sent again and again, nor have the others sent again.
             self._unrecordable |= {each.message_id for each in await at_once(self._bus, self._unrecorded)}
             self._unrecorded.clear()
+            failpoints.reach("mailer.recorded")

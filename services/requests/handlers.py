@@ -19,6 +19,7 @@ from services.requests.commands import (
 )
 from services.requests.models import OWNER
 from services.requests.rollcall import Change, Due, Order, Step
+from shared import failpoints
 from shared.bus import Handlers, Work
 from shared.commands import Command, EraseAccount, Refusal
 from shared.contracts.receipts import Phase
@@ -62,6 +63,7 @@ class Ledger:
 def _announce(work: Work, command: Command, order: Order, step: Step) -> None:
     match step:
         case Step.SETTLED:
+            failpoints.reach("rollcall.settled")
             work.announce(
                 ErasureSettled(
                     **work.stamp(command),
@@ -71,6 +73,7 @@ def _announce(work: Work, command: Command, order: Order, step: Step) -> None:
                 )
             )
         case Step.COMPLETED:
+            failpoints.reach("rollcall.completed")
             work.announce(ErasureCompleted(**work.stamp(command), order_id=order.order_id))
         case Step.SUPPLEMENTED:
             pass
@@ -98,6 +101,7 @@ async def open_orders(work: Work, commands: Sequence[OpenOrder]) -> None:
         before = ledger.order(command.order_id, command.account_id)
         ledger.enter(command, rollcall.opened(before, owners, heard))
     await ledger.close(work)
+    failpoints.reach("rollcall.opened")
     await OWNER.erase(work, commands)
 
 
@@ -109,6 +113,7 @@ async def take_receipts(work: Work, commands: Sequence[TakeReceipt]) -> None:
         receipt = Due(command.owner, Phase.DATA, work.now, command.items, command.remark)
         before = ledger.order(command.order_id, command.account_id)
         ledger.enter(command, rollcall.answered(before, receipt, supplement=command.supplement))
+    failpoints.reach("rollcall.taken")
     await ledger.close(work)
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from services.requests import repository
 from services.requests.commands import Remind
 from services.requests.settings import Settings
+from shared import failpoints
 from shared.background import again_and_again, at_once
 from shared.service import Service, Task
 
@@ -27,4 +28,6 @@ async def remind_once(service: Service, patience: timedelta) -> None:
     """Repeat the open orders that have waited long enough; two replicas repeat them once more, no harm."""
     async with service.engine.connect() as connection:
         waiting = await repository.to_remind(connection, service.clock() - patience)
+    if waiting:
+        failpoints.reach("reminder.found")
     await at_once(service.bus, [Remind(account_id=row.account_id, order_id=row.order_id) for row in waiting])

@@ -19,6 +19,7 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from sqlalchemy import ARRAY, String, Uuid, bindparam, text
 
+from shared import failpoints
 from shared.bus import CommandBus, Work, closed_among
 from shared.commands import Command, Lock
 from shared.contracts.base import Event
@@ -100,6 +101,7 @@ class Consumer:
         if self.subscription.topic.personal:
             await self.admitted.wait()
         async with self.busy:
+            failpoints.reach("consumer.polled")
             try:
                 await self._until_it_passes(lambda: self._handle(records))
             except Exception as error:  # noqa: BLE001 - whatever it is, only the message at fault may pay for it
@@ -140,11 +142,13 @@ class Consumer:
     async def _handle(self, records: Sequence[Record]) -> None:
         async with self.bus.work() as work:
             messages = await self._fresh(work, records)
+            failpoints.reach("consumer.taken")
             await self._lock(work, messages)
             ready, letters = await self._sorted_out(work, messages)
             await dead_letters.park(work.connection, letters)
             commands = [message.command for message in ready if message.command]
             await self.bus.carry_out(work, commands)
+            failpoints.reach("consumer.handled")
         if commands:  # what was only parked or passed over proves nothing about this release
             self._failed_in_a_row = 0
 
@@ -312,4 +316,6 @@ def subscribe(broker: KafkaBroker, service: str, consumer: Consumer, settings: S
             await consumer.take(message.raw_message)
         except Exception as error:  # noqa: BLE001 - FastStream would swallow it, and the next ack pass over the batch
             await consumer.stop(describe(error))
+        failpoints.reach("consumer.committed")
         await message.ack()
+        failpoints.reach("consumer.acknowledged")

@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared import failpoints
 from shared.database import rows_of
 from shared.tables import ClosedAccount, DeadLetter
 
@@ -93,6 +94,7 @@ async def park(connection: AsyncConnection, letters: Sequence[Parked]) -> None:
     if letters:
         columns = [field.name for field in fields(Parked)]
         await connection.execute(_PARK, rows_of(columns, [astuple(letter) for letter in letters]))
+        failpoints.reach("consumer.parked")
 
 
 async def standing_before(

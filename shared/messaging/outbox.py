@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import ARRAY, LargeBinary, String, Uuid, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared import failpoints
 from shared.contracts.base import Event
 from shared.contracts.topics import MAX_MESSAGE_BYTES
 from shared.database import rows_of
@@ -38,3 +39,4 @@ async def add(connection: AsyncConnection, events: Sequence[Event]) -> None:
         values.append((event.topic.name_for(event.source), event.key, event.type, event.id, body))
     if values:
         await connection.execute(_ADD, rows_of(("topic", "key", "type", "event_id", "body"), values))
+        failpoints.reach("outbox.written")

@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.errors import OffsetOutOfRangeError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from shared import failpoints
 from shared.background import again_and_again
 from shared.database import sole_holder
 from shared.messaging.positions import Place, stored
@@ -69,7 +70,9 @@ class Purge:
         ids = await self._topic_ids.of(self._topics, anew=True)
         for (topic, partition), here in due.items():
             if ids[topic] == here.topic_id:
+                failpoints.reach("purge.due")
                 await self._delete(admin, topic, partition, here.next_offset)
+                failpoints.reach("purge.deleted")
                 self._purged[topic, partition] = here.next_offset
 
     @staticmethod

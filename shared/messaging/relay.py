@@ -16,6 +16,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from sqlalchemy import ARRAY, BigInteger, any_, bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from shared import failpoints
 from shared.background import again_and_again, rest
 from shared.database import sole_holder
 from shared.tables import Outbox
@@ -62,6 +63,7 @@ class Relay:
 
     async def _drain(self, connection: AsyncConnection, producer: AIOKafkaProducer) -> None:
         while rows := list(await connection.execute(_UNSENT)):
+            failpoints.reach("relay.read")
             while rows:
                 rows = await self._send_round(connection, producer, rows)
 
@@ -105,7 +107,9 @@ class Relay:
             await producer.send_batch(batch, topic, partition=partition)
             for (topic, partition), batch in batches.items()
         ]
+        failpoints.reach("relay.sent")
         results = await asyncio.gather(*futures, return_exceptions=True)
+        failpoints.reach("relay.acknowledged")
         arrived = [
             row_id
             for target, result in zip(batches, results, strict=True)
@@ -114,6 +118,7 @@ class Relay:
         ]
         if arrived:
             await connection.execute(_DELETE, {"ids": arrived})
+            failpoints.reach("relay.deleted")
         for result in results:
             if isinstance(result, BaseException):
                 raise result
