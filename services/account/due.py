@@ -16,13 +16,14 @@ DUE_SECONDS = 1.0
 
 async def carry_out_what_is_due(service: Service) -> None:
     """Look for what is due, again and again; two replicas that find the same do it once."""
+    await again_and_again("what is due", lambda: carry_out_once(service), DUE_SECONDS)
 
-    async def look() -> None:
-        found = await due(service)
-        failpoints.reach("due.found")
-        await each_alone(service.bus, found)
 
-    await again_and_again("what is due", look, DUE_SECONDS)
+async def carry_out_once(service: Service) -> None:
+    """Carry out what is due now."""
+    found = await due(service)
+    failpoints.reach("due.found")
+    await each_alone(service.bus, found)
 
 
 async def due(service: Service) -> list[Command]:

@@ -50,7 +50,7 @@ class Relay:
     async def _relay(self) -> None:
         async with sole_holder(self._engine, "relay") as connection, self._producer() as producer:
             while True:
-                await self._drain(connection, producer)
+                await self.drain(connection, producer)
                 await self._wait_for_more()
 
     def _producer(self) -> AIOKafkaProducer:
@@ -69,7 +69,8 @@ class Relay:
                 await self._written.wait()
         self._written.clear()
 
-    async def _drain(self, connection: AsyncConnection, producer: AIOKafkaProducer) -> None:
+    async def drain(self, connection: AsyncConnection, producer: AIOKafkaProducer) -> None:
+        """Send all that stands in the outbox now."""
         while rows := list(await connection.execute(_UNSENT)):
             failpoints.reach("relay.read")
             while rows:

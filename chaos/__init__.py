@@ -1,0 +1,1 @@
+"""Adieu broken on purpose, and what has to hold all the same."""
