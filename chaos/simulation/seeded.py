@@ -156,10 +156,11 @@ TURNS: dict[Turn, int] = {
 """What may happen next, and how often."""
 
 
-async def run(seed: int) -> World:
+async def run(seed: int, watch: Callable[[World], None] = lambda _: None) -> World:
     """Run a seed to its end, with a verdict."""
     draw = Random(seed)
     world = World(people(seed))
+    watch(world)
     _set_up(world, draw)
     with watched(world):
         await in_trouble(world, draw)

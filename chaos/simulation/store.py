@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -83,8 +85,19 @@ def _translated(statement: Any) -> tuple[Runs, Values]:
 
 Watch = Callable[[str], None]
 """Told before each statement and each commit; may raise, and then it has not happened."""
-Witness = Callable[[Any, Any, Any], None]
-"""Told of each statement that was run, with its values and its answer."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A statement that was run, or the word for what became of a transaction."""
+
+    what: Any
+    now: datetime
+    values: Any = None
+    answer: Answer | None = None
+
+
+Witness = Callable[[Seen], None]
 
 
 class Connection:
@@ -103,7 +116,7 @@ class Connection:
         rows = [row for answer in answers for row in answer.rows]
         answer = Answer(rows, sum(answer.count for answer in answers))
         if self._store.witness:
-            self._store.witness(statement, values, answer)
+            self._store.witness(Seen(statement, self.transaction.now, values, answer))
         return Result(answer)
 
     @asynccontextmanager
@@ -160,7 +173,7 @@ class Store:
 
     def _tell(self, what: str) -> None:
         if self.witness:
-            self.witness(what, None, None)
+            self.witness(Seen(what, self._clock()))
 
     def rows(self, table: str) -> list[Mapping[str, Any]]:
         """Read a table."""
