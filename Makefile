@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 help:  ## print this list
-	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' $(MAKEFILE_LIST)
 
 setup: .venv/ready  ## install everything at its locked version and digest into .venv
 
@@ -26,6 +26,9 @@ format: setup  ## format the code and mend what can be mended
 lock: setup  ## renew requirements.lock
 	$(BIN)/uv pip compile $(COMPILE) --upgrade pyproject.toml --output-file requirements.lock
 
+chaos-deep: setup  ## a million seeds of the simulation, and every pair of crashes
+	$(BIN)/python -m chaos.simulation --pairs && $(BIN)/python -m chaos.simulation --seeds 1000000
+
 clean:  ## forget the local system: its data, secrets and mail
 	rm -rf .adieu
 
@@ -40,4 +43,4 @@ COMPILE := --quiet --group dev --universal --python-version 3.11 --generate-hash
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline --editable .
 	touch $@
 
-.PHONY: help setup demo up test check format lock clean
+.PHONY: help setup demo up test check format lock chaos-deep clean

@@ -1,12 +1,11 @@
-"""Runs seeds of the simulation: many, on all cores, until one fails; or one, told step by step."""
+"""Runs the simulation: many seeds on all cores, every pair of crashes, or one seed told step by step."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from itertools import islice
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from time import monotonic
 from typing import Annotated
 
@@ -14,24 +13,21 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from chaos.simulation.pairs import crashed_at
 from chaos.simulation.seeded import simulate
-from chaos.simulation.world import World
+from shared.failpoints import POINTS
 
 CHUNK = 25
 """So many seeds go to a process at a time."""
-COLUMNS = (BarColumn(), MofNCompleteColumn(), TextColumn("seeds, {task.fields[rate]:.0f}/s"), TimeRemainingColumn())
+AT_ONCE = 40
+"""So many chunks wait for a process."""
+COLUMNS = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]:.0f}/s"), TimeRemainingColumn())
+Found = list[tuple[str, list[str]]]
+"""How to run it again, and what did not hold."""
 screen = Console()
 
 
-def tell(seed: int) -> World:
-    """Run one seed and print what happened."""
-    world = simulate(seed)
-    for line in world.trace:
-        screen.print(line, markup=False, highlight=False, soft_wrap=True)
-    return world
-
-
-def failing(seeds: range) -> list[tuple[int, list[str]]]:
+def failing_seeds(seeds: Sequence[int]) -> Found:
     """Run seeds; returns those that violate something. What raises is a violation too."""
     logging.disable(logging.CRITICAL)
     found = []
@@ -39,23 +35,43 @@ def failing(seeds: range) -> list[tuple[int, list[str]]]:
         try:
             violations = simulate(seed).violations
         except Exception as error:  # noqa: BLE001 - the seed says how to see it
-            violations = [f"raised {type(error).__name__}"]
+            violations = [f"raises {type(error).__name__}"]
         if violations:
-            found.append((seed, violations))
+            found.append((f"python -m chaos.simulation --seed {seed}", violations))
     return found
 
 
-def run_all(first: int, seeds: int, processes: int) -> Iterator[tuple[int, list[str]]]:
-    """Run seeds side by side; yields the failing ones as they come."""
-    chunks = (range(at, min(at + CHUNK, first + seeds)) for at in range(first, first + seeds, CHUNK))
+def failing_pairs(points: Sequence[str]) -> Found:
+    """Run pairs of crashes that begin with these points; returns those that violate something."""
+    logging.disable(logging.CRITICAL)
+    found = []
+    for pair in ((first, then) for first in points for then in POINTS):
+        world = crashed_at(*pair)
+        never = [] if tuple(world.crashed) == pair else ["it never came to both crashes"]
+        if violations := world.violations + never:
+            found.append((f"a crash at {pair[0]}, then at {pair[1]}", violations))
+    return found
+
+
+def run_all(what: Callable[..., Found], chunks: Sequence[Sequence[object]], processes: int) -> Iterable[Found]:
+    """Run chunks side by side; yields what did not hold as it comes."""
     began, done = monotonic(), 0
     with Progress(*COLUMNS, console=screen) as progress, ProcessPoolExecutor(processes) as pool:
-        bar = progress.add_task("", total=seeds, rate=0.0)
-        while batch := list(islice(chunks, processes * 4)):
-            for chunk, found in zip(batch, pool.map(failing, batch), strict=True):
-                done += len(chunk)
+        bar = progress.add_task("", total=sum(map(len, chunks)), rate=0.0)
+        for at in range(0, len(chunks), AT_ONCE):
+            running = {pool.submit(what, chunk): chunk for chunk in chunks[at : at + AT_ONCE]}
+            for future in as_completed(running):
+                done += len(running[future])
                 progress.update(bar, completed=done, rate=done / (monotonic() - began))
-                yield from found
+                yield future.result()
+
+
+def told(seed: int) -> Found:
+    """Run one seed and print what happened."""
+    world = simulate(seed)
+    for line in world.trace:
+        screen.print(line, markup=False, highlight=False, soft_wrap=True)
+    return [(f"seed {seed}", world.violations)] if world.violations else []
 
 
 def main(
@@ -63,18 +79,21 @@ def main(
     first: Annotated[int, typer.Option("--from", help="The first one.")] = 0,
     processes: Annotated[int, typer.Option(help="Side by side.")] = os.cpu_count() or 1,
     seed: Annotated[int | None, typer.Option(help="Only this one, told step by step.")] = None,
+    *,
+    pairs: Annotated[bool, typer.Option("--pairs", help="Every pair of crashes instead.")] = False,
 ) -> None:
     """Run the simulation; exits with 1 where something did not hold."""
     if seed is not None:
-        found = iter([(seed, violations)]) if (violations := tell(seed).violations) else iter(())
+        results: Iterable[Found] = [told(seed)]
+    elif pairs:
+        results = run_all(failing_pairs, [[point] for point in POINTS], processes)
     else:
-        found = run_all(first, seeds, processes)
+        chunks = [range(at, min(at + CHUNK, first + seeds)) for at in range(first, first + seeds, CHUNK)]
+        results = run_all(failing_seeds, chunks, processes)
     failed = False
-    for number, violations in found:
+    for how, violations in (each for found in results for each in found):
         failed = True
-        screen.print(f"[red]seed {number}[/]: python -m chaos.simulation --seed {number}")
-        for violation in violations[:5]:
-            screen.print(f"  {violation}", markup=False, highlight=False)
+        screen.print(f"{how}:", *violations[:5], sep="\n  ", markup=False, highlight=False)
     screen.print("[red]did not hold[/]" if failed else "[green]all held[/]")
     raise typer.Exit(failed)
 

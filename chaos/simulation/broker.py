@@ -185,6 +185,7 @@ class Producer:
                 self._broker.log.append(topic, partition, key, value)
         if lost or self._broker.fails("answer lost"):
             answer.set_exception(KafkaConnectionError())
+            answer.exception()  # whoever crashes now never asks, and that is no news
         else:
             answer.set_result(None)
         return answer

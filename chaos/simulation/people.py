@@ -106,6 +106,22 @@ def people(seed: int) -> list[Person]:
     return [*found, _stayer(draw, Person(f"mark{seed}stayer", leaves=False))]
 
 
+def couple(number: int) -> list[Person]:
+    """Give two people who do most of what can be done: one leaves, one stays."""
+    leaver, stayer = Person(f"mark{number}leaver", leaves=True), Person(f"mark{number}stayer", leaves=False)
+    life = [
+        Action("registers", _registers),
+        Action("logs in", _logs_in),
+        Action("moves to another address", _moves),
+        Action("binds a device", _binds),
+        Action("reports", _reports),
+        Action("writes", _writes),
+    ]
+    leaver.plan = [*life, Action("leaves", _leaves), Action("goes on using the app", _goes_on)]
+    stayer.plan = [*life, Action("owes", _owes), Action("pays", _pays)]
+    return [leaver, stayer]
+
+
 def _leaver(draw: Random, person: Person) -> Person:
     life = _life(draw)
     by_request = draw.random() < 0.4

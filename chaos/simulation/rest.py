@@ -41,11 +41,16 @@ async def settle(world: World) -> None:
     world.violations.append(f"does not come to rest: {', '.join(moving(world))}")
 
 
-async def everybody(world: World) -> bool:
-    """Give everybody a turn, and look at the clock when there is nothing to read; tells whether anything moved."""
+async def everybody(world: World, *, hurried: bool = True) -> bool:
+    """Give everybody a turn, and look at the clock when there is nothing to read; tells whether anything moved.
+
+    Who is hurried does all that they plan at once.
+    """
     before = _progress(world)
+    for service in sorted(world.silent):
+        await world.start(service)
     for person in world.people:
-        while person.plan and await world.act(person):
+        while person.plan and await world.act(person) and hurried:
             pass
     await everybody_reads(world)
     if before != _progress(world):

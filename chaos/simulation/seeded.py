@@ -69,7 +69,7 @@ async def _rewind(world: World, draw: Random) -> None:
 
 
 async def _restart(world: World, draw: Random) -> None:
-    await world.start(draw.choice(SERVICES))
+    await world.start(draw.choice(sorted(world.silent) or SERVICES))
 
 
 async def _catch_up(world: World, _: Random) -> None:
@@ -147,7 +147,7 @@ TURNS: dict[Turn, int] = {
     _again: 3,
     _poison: 2,
     _rewind: 1,
-    _restart: 1,
+    _restart: 2,
     _skip: 2,
     _catch_up: 1,
     _post: 1,
@@ -210,7 +210,8 @@ async def judge(world: World, seed: int) -> None:
     world.violations += verdict.at_rest(world)
     world.violations += verdict.bystanders(world, await without_faults(seed))
     await replayed(world)
-    await after_a_month(world)
+    if verdict.holds_anything(world):
+        await after_a_month(world)
 
 
 async def without_faults(seed: int) -> World:

@@ -199,6 +199,21 @@ def state(world: World) -> dict[str, Any]:
     }
 
 
+def holds_anything(world: World) -> bool:
+    """Tell whether something of people who have left is kept on a ground."""
+    return any(
+        mark in repr(world.stores["account"].shelves)
+        for person in world.people
+        for mark in person.marks[1:]
+        if person.leaves
+    ) or any(
+        row["account_id"] == person.account_id
+        for person in world.people
+        if person.leaves
+        for row in world.stores["account"].rows("dead_letters")
+    )
+
+
 def nothing_held(world: World) -> Iterator[str]:
     """Name what is left of people whose holds have ended, and what the certificate does not say of them."""
     for person in (each for each in world.people if each.leaves):

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID
 
 from aiokafka.partitioner import DefaultPartitioner
@@ -20,7 +21,8 @@ from chaos.simulation.post import Post
 from chaos.simulation.room import SERVICES, Room, Stopped, owner_of
 from chaos.simulation.store import Store
 from services.account.domain.cancellations import Cancelled
-from shared import failpoints
+from services.device import repository as device
+from shared import failpoints, personal_data
 from shared.commands import Command
 from shared.contracts.account import Origin
 from shared.contracts.base import Event
@@ -32,6 +34,8 @@ from shared.messaging.positions import Place, Record
 from shared.security import digest
 
 START = datetime(2026, 11, 2, 12, tzinfo=UTC)
+MANY = 3
+"""So few readings are erased at a time here, so that erasing takes several parts."""
 MINIMUM = {"account": "data", "device": "data", "requests": "data", "notifier": "contact"}
 """Whom every order asks, as the first migration of requests has it."""
 
@@ -113,6 +117,8 @@ class World:
         """Whether operations leave alone what a closed account holds, until it lapses."""
         self.passed_over = False
         """Whether somebody has not read all."""
+        self.silent: set[str] = set()
+        """Services that were started anew and have not said so."""
         self.late: list[Event] = []
         self.is_late: Callable[[], bool] = lambda: False
         self._attempts = count(1)
@@ -154,6 +160,7 @@ class World:
             return await work(self.rooms[service])
         except (Crash, Stopped) as crash:
             self.rooms[service] = self._room(service)
+            self.silent.add(service)
             raise Interrupted from crash
         except Exception as error:
             if isinstance(error, (Bug, StillUnreadable)) or is_transient(error):
@@ -181,6 +188,7 @@ class World:
     async def start(self, service: str) -> bool:
         """End a service's process, if there is one, and start it anew."""
         self.rooms[service] = self._room(service)
+        self.silent.discard(service)
         return await self.step(service, "starts", lambda room: room.announce())
 
     async def relay(self, service: str) -> bool:
@@ -346,9 +354,10 @@ class World:
 
 @contextmanager
 def watched(world: World) -> Iterator[None]:
-    """Have the failpoints of this process report to this world."""
-    before, failpoints.hook = failpoints.hook, world.reach
-    try:
+    """Have the failpoints of this process report to this world; and few readings are many in it."""
+    with (
+        patch.object(failpoints, "hook", world.reach),
+        patch.object(personal_data, "CHUNK", MANY),
+        patch.object(device, "CHUNK", MANY),
+    ):
         yield
-    finally:
-        failpoints.hook = before

@@ -23,8 +23,7 @@ from tests.rooms import OpenRoom, Room
 SEEDS = range(5)
 HELD_CLOCK = (
     "CREATE SCHEMA simulated",
-    "CREATE FUNCTION simulated.now() RETURNS timestamptz LANGUAGE sql"
-    " AS $$ SELECT current_setting('simulated.now')::timestamptz $$",
+    "CREATE FUNCTION simulated.now() RETURNS timestamptz RETURN current_setting('simulated.now')::timestamptz",
     "ALTER TABLE inbox ALTER taken_at SET DEFAULT simulated.now()",
     "ALTER TABLE dead_letters ALTER parked_at SET DEFAULT simulated.now()",
 )
@@ -120,7 +119,9 @@ async def tell_all(connection: AsyncConnection, seen: list[Seen]) -> None:
         match each.what:
             case "begin":
                 within = True
-                await connection.execute(text("SELECT set_config('simulated.now', :now, false)"), {"now": f"{each.now}"})
+                await connection.execute(
+                    text("SELECT set_config('simulated.now', :now, false)"), {"now": f"{each.now}"}
+                )
             case "commit":
                 within = False
                 await connection.commit()
