@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -91,8 +92,9 @@ class Group:
     topics: tuple[str, ...]
     positions: dict[Place, int] = field(default_factory=lambda: defaultdict(int))
 
-    @property
+    @cached_property
     def places(self) -> list[Place]:
+        """Name the partitions that it reads."""
         return [(topic, partition) for topic in self.topics for partition in range(PARTITIONS)]
 
 
@@ -113,7 +115,8 @@ class Reader:
     @property
     def waiting(self) -> list[Place]:
         """Name the partitions that have something to read."""
-        return [place for place in self.group.places if self._log.behind(place, self.group.positions[place])]
+        ends, positions, records = self._log.ends, self.group.positions, self._log.records
+        return [place for place in self.group.places if ends[place] > positions[place] and records[place]]
 
     async def poll(self, places: Sequence[Place], most: int) -> int:
         """Hand over what stands in these partitions; returns how much."""

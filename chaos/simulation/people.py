@@ -102,7 +102,7 @@ class Person:
 def people(seed: int) -> list[Person]:
     """Draw who there is and what they plan."""
     draw = Random(f"people {seed}")
-    found = [_leaver(draw, Person(f"mark{seed}leaver{number}", leaves=True)) for number in range(draw.randint(1, 3))]
+    found = [_leaver(draw, Person(f"mark{seed}leaver{number}", leaves=True)) for number in range(draw.randint(1, 2))]
     return [*found, _stayer(draw, Person(f"mark{seed}stayer", leaves=False))]
 
 

@@ -18,7 +18,7 @@ from shared.contracts.catalogue import facts_on
 from shared.contracts.topics import ACCOUNTS, ALL_TOPICS, CONTACTS, DEVICE_ACTIONS, INSTALLMENTS, PARTITIONS
 from shared.failpoints import POINTS
 
-FEWEST_TURNS, MOST_TURNS = 40, 140
+FEWEST_TURNS, MOST_TURNS = 40, 120
 IN_LINE = (ACCOUNTS, CONTACTS, DEVICE_ACTIONS, INSTALLMENTS)
 """Topics on which much waits behind a dead letter."""
 Turn = Callable[[World, Random], Awaitable[object]]
