@@ -17,6 +17,9 @@ up: setup  ## run the whole system in the foreground
 test: setup  ## run every test
 	$(BIN)/pytest
 
+chaos: setup  ## break a system on purpose, by SEED=n, and check that nothing was lost
+	$(BIN)/python -m chaos --seed $(or $(SEED),1)
+
 check: setup  ## check format, rules, types, imports and generated documents
 	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/adieu documents --check
 
@@ -43,4 +46,4 @@ COMPILE := --quiet --group dev --universal --python-version 3.11 --generate-hash
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline --editable .
 	touch $@
 
-.PHONY: help setup demo up test check format lock chaos-deep clean
+.PHONY: help setup demo up test chaos check format lock chaos-deep clean

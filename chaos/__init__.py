@@ -1,1 +1,1 @@
-"""Adieu broken on purpose, and what has to hold all the same."""
+"""Breaks a whole system on purpose, by a seed, and checks that nothing was lost and nothing stays."""

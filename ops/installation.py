@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -41,10 +42,19 @@ class Addresses:
 
 
 class Installation:
-    """One system in one directory; `environ` may name engines outside, and is passed on to the services."""
+    """One system in one directory; `environ` may name engines outside, and is passed on to the services.
 
-    def __init__(self, directory: Path = DEFAULT_DIRECTORY, environ: Mapping[str, str] = os.environ) -> None:
+    Each of `processes` is a service; `device-2` is another replica of device.
+    """
+
+    def __init__(
+        self,
+        directory: Path = DEFAULT_DIRECTORY,
+        environ: Mapping[str, str] = os.environ,
+        processes: Sequence[str] = SERVICES,
+    ) -> None:
         self.directory = directory.resolve()
+        self.processes = tuple(processes)
         # Set to nothing is not set: compose files and shells make no difference either.
         self.environ = {name: value for name, value in environ.items() if value}
 
@@ -104,7 +114,7 @@ class Installation:
         """A port for each part: last time's where nobody took it meanwhile."""
         path = self.directory / "ports.json"
         ports: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
-        for name in (*EMBEDDED, *SERVICES):
+        for name in (*EMBEDDED, *self.processes):
             others = [port for other, port in ports.items() if other != name]
             ports[name] = free_port(ports.get(name), taken=others)
         path.write_text(json.dumps(ports))
@@ -115,7 +125,7 @@ class Installation:
         return Addresses(
             kafka=self.external_kafka or f"{HOST}:{self.ports['kafka']}",
             smtp=self.external_smtp or f"{HOST}:{self.ports['smtp']}",
-            services={service: f"http://{HOST}:{self.ports[service]}" for service in SERVICES},
+            services={process: f"http://{HOST}:{self.ports[process]}" for process in self.processes},
         )
 
     @property
@@ -131,16 +141,21 @@ class Installation:
         """What opens the services' internal door."""
         return self._secret("internal-token")
 
-    def service_environment(self, service: str) -> dict[str, str]:
+    def command(self, process: str) -> Sequence[str]:
+        """How a service's process is started."""
+        return [sys.executable, "-m", f"services.{service_of(process)}.app"]
+
+    def service_environment(self, process: str) -> dict[str, str]:
         """Put together a service's environment: the caller's, less what is for others, plus our own."""
+        service = service_of(process)
         ours = {f"{other.upper()}_DATABASE_URL" for other in SERVICES}
         environment = {name: value for name, value in self.environ.items() if name not in ours}
         environment |= {
             "DATABASE_URL": self.database_urls[service],
             "KAFKA_BOOTSTRAP_SERVERS": self.addresses.kafka,
-            "REPLICA": "1",
+            "REPLICA": process.partition("-")[2] or "1",
             "HTTP_HOST": HOST,
-            "HTTP_PORT": str(self.ports[service]),
+            "HTTP_PORT": str(self.ports[process]),
             "INTERNAL_TOKEN": self.internal_token,
             "ACCESS_TOKEN_PUBLIC_KEY_FILE": str(self._public_key_file),
         }
@@ -197,6 +212,11 @@ class Installation:
 
     def _secret(self, name: str) -> str:
         return (self._secrets / name).read_text()
+
+
+def service_of(process: str) -> str:
+    """Name the service that a process is of."""
+    return process.partition("-")[0]
 
 
 def _password_name(service: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 import time
 from asyncio.subprocess import Process
 from collections import Counter
@@ -14,7 +13,7 @@ from contextlib import suppress
 import httpx
 
 from ops.errors import UserError
-from ops.installation import SERVICES, Installation
+from ops.installation import Installation
 from ops.processes import StillRunningError, end_leftover, start_tethered, tail, wait_or_kill
 
 READY_SECONDS = 60.0
@@ -35,33 +34,41 @@ class Supervisor:
         self.restarts: Counter[str] = Counter()
         self._tell = tell
         self._processes: dict[str, Process] = {}
-        self._keepers: list[asyncio.Task[None]] = []
+        self._keepers: dict[str, asyncio.Task[None]] = {}
 
     def pid(self, service: str) -> int:
         return self._processes[service].pid
 
     async def start(self) -> None:
         """Start every service and return when all are ready; UserError when one never will be."""
-        for service in SERVICES:
-            await self._start(service)
-            self._keepers.append(asyncio.create_task(self._keep(service)))
+        for process in self.installation.processes:
+            await self.release(process)
         await self.wait_until_ready()
 
     async def wait_until_ready(self) -> None:
         async with httpx.AsyncClient(timeout=2) as client:
-            for service in SERVICES:
-                await self._wait_until_ready(client, service)
+            for process in self.installation.processes:
+                await self._wait_until_ready(client, process)
 
     def kill(self, service: str, with_signal: signal.Signals = signal.SIGKILL) -> None:
         """Send one service a signal; if it dies of it, it is started again."""
         self._processes[service].send_signal(with_signal)
 
+    async def release(self, service: str) -> None:
+        """Start one service, and keep it running from now on."""
+        await self._start(service)
+        self._keepers[service] = asyncio.create_task(self._keep(service))
+
+    async def hold(self, service: str) -> None:
+        """Stop one service, in order if it can, until it is released."""
+        keeper = self._keepers.pop(service)
+        keeper.cancel()
+        await asyncio.gather(keeper, return_exceptions=True)
+        await _stop(self._processes[service])
+
     async def stop(self) -> None:
-        """Stop all at once, each in order if it can."""
-        for keeper in self._keepers:
-            keeper.cancel()
-        await asyncio.gather(*self._keepers, return_exceptions=True)
-        await asyncio.gather(*map(_stop, self._processes.values()))
+        """Stop all at once."""
+        await asyncio.gather(*map(self.hold, list(self._keepers)))
 
     async def _start(self, service: str) -> None:
         record = self.installation.directory / f"{service}.process.json"
@@ -70,7 +77,7 @@ class Supervisor:
         except StillRunningError as error:
             raise UserError(f"{service} is {error}") from None
         self._processes[service] = await start_tethered(
-            [sys.executable, "-m", f"services.{service}.app"],
+            self.installation.command(service),
             log=self.installation.logs / f"{service}.log",
             record=record,
             env=self.installation.service_environment(service),

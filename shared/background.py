@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 from shared.bus import CommandBus
@@ -29,6 +30,26 @@ async def again_and_again(what: str, attempt: Callable[[], Awaitable[None]], sec
                 raise
             log.warning("%s waits, then begins anew", what, extra={"error": describe(error)})
         await asyncio.sleep(seconds)
+
+
+async def rest(event: asyncio.Event, seconds: float) -> None:
+    """Rest for so long, or until the event is set; then it is unset."""
+    with suppress(TimeoutError):
+        # Not `wait_for`: in Python 3.11 it can swallow a cancellation that comes with the event.
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    event.clear()
+
+
+async def at_once(bus: CommandBus, commands: Sequence[C]) -> list[C]:
+    """Carry out commands in one transaction, or where that fails each in its own; returns those that failed."""
+    try:
+        await bus.execute(*commands)
+    except Exception as error:
+        if is_transient(error):
+            raise
+        return await each_alone(bus, commands)
+    return []
 
 
 async def each_alone(bus: CommandBus, commands: Sequence[C]) -> list[C]:

@@ -142,6 +142,8 @@ class CommandBus:
         self.settings = settings
         self.written = asyncio.Event()
         """Set after a commit that has announced something: wakes the relay."""
+        self.worked = asyncio.Event()
+        """Set after every commit: wakes who does what a command has left to be done."""
         self._handlers = handlers
 
     @asynccontextmanager
@@ -151,6 +153,7 @@ class CommandBus:
             work = Work(connection, self.source, self.clock(), self.settings)
             yield work
             await outbox.add(connection, work.announced)
+        self.worked.set()
         if work.announced:
             failpoints.reach("outbox.committed")
             self.written.set()

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from alembic import context
 from alembic.script import ScriptDirectory
+from pydantic_core import from_json, to_json
 from sqlalchemy import ARRAY, BigInteger, Boolean, Connection, bindparam, pool, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -23,6 +24,10 @@ SOLE_HOLDER_SPACE = 1_094_994_281
 STATEMENT_SECONDS = 600
 """Ends a statement whose server is gone without a word. To erase what a person with much data has takes long."""
 
+BY_INDEX = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+"""Rows are found by index, whatever the planner knew of a table when it made the plan that a connection then keeps:
+it may have been empty at that moment, and of personal columns there are no statistics."""
+
 
 def engine_for(url: str, *, pool_size: int = 10) -> AsyncEngine:
     """Make the service's engine. Parameters never stand in an error: they are people's data."""
@@ -32,8 +37,17 @@ def engine_for(url: str, *, pool_size: int = 10) -> AsyncEngine:
         max_overflow=5,
         pool_pre_ping=True,
         hide_parameters=True,
-        connect_args={"command_timeout": STATEMENT_SECONDS, "server_settings": {"application_name": "adieu"}},
+        json_serializer=_as_json,
+        json_deserializer=from_json,
+        connect_args={
+            "command_timeout": STATEMENT_SECONDS,
+            "server_settings": {"application_name": "adieu", **BY_INDEX},
+        },
     )
+
+
+def _as_json(value: object) -> str:
+    return to_json(value).decode()
 
 
 # One advisory lock an account, also for accounts that this service has no row of. In a statement of its own
@@ -69,6 +83,8 @@ async def sole_holder(engine: AsyncEngine, name: str, retry_seconds: float = 1.0
     keys = {"space": SOLE_HOLDER_SPACE, "name": zlib.crc32(name.encode()) - 2**31}
     async with engine.connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
+        # Who is alone reads a queue: a plan that was made when it was empty would be kept when it is full.
+        await connection.execute(text("SET plan_cache_mode = force_custom_plan"))
         while not await connection.scalar(text("SELECT pg_try_advisory_lock(:space, :name)"), keys):  # noqa: ASYNC110 - another process holds it
             await asyncio.sleep(retry_seconds)
         try:

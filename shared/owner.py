@@ -16,7 +16,7 @@ from shared.bus import Work
 from shared.commands import Command, ContinueErasure, EraseAccount
 from shared.contracts.account import AccountCancelled
 from shared.contracts.base import Event
-from shared.contracts.receipts import DataErased, Item, Outcome, OwnerAnnounced, Phase
+from shared.contracts.receipts import ITEMS, DataErased, Item, Outcome, OwnerAnnounced, Phase
 from shared.contracts.requests import ErasureOrdered, OwnerAdmitted
 from shared.contracts.topics import DATA_OWNERS
 from shared.personal_data import Erasure, Held
@@ -66,9 +66,7 @@ async def unfinished(connection: AsyncConnection) -> list[UUID]:
 async def _given(work: Work, accounts: Sequence[UUID]) -> dict[UUID, Receipt]:
     rows = await work.connection.execute(_RECEIPTS, {"accounts": list(accounts)})
     return {
-        row.account_id: Receipt(
-            row.order_id, tuple(map(Item.model_validate, row.receipt)), row.remark, erased=row.erased
-        )
+        row.account_id: Receipt(row.order_id, ITEMS.validate_python(row.receipt), row.remark, erased=row.erased)
         for row in rows
     }
 
@@ -78,7 +76,7 @@ def _mark(work: Work, account_id: UUID, receipt: Receipt) -> dict[str, object]:
         "account_id": account_id,
         "order_id": receipt.order_id,
         "closed_at": work.now,
-        "receipt": [item.model_dump(mode="json") for item in receipt.items],
+        "receipt": ITEMS.dump_python(receipt.items, mode="json"),
         "remark": receipt.remark,
         "erased": receipt.erased,
     }
@@ -168,7 +166,7 @@ class DataOwner:
     @staticmethod
     async def supplement(work: Work, command: Command, items: Sequence[Item]) -> None:
         """Announce that what was held of a closed account is erased too."""
-        receipt = [item.model_dump(mode="json") for item in items]
+        receipt = ITEMS.dump_python(tuple(items), mode="json")
         order_id = await work.connection.scalar(_SUPPLEMENT, {"account": command.account_id, "items": receipt})
         if order_id:
             work.announce(DataErased(**work.stamp(command), order_id=order_id, items=tuple(items), supplement=True))

@@ -30,6 +30,9 @@ RECOVERY_CODE = "00112233445566778899"
 REFERENCE, TOKEN = "a reference of the person", digest("the token of the person")
 
 
+PASSWORD_HASH = "a hash of a password"
+
+
 def registered(person: Person) -> list[Command]:
     """Make an account: registered and confirmed."""
     code_digest = digest(str(person.account_id), CODE)
@@ -37,7 +40,7 @@ def registered(person: Person) -> list[Command]:
         Register(
             account_id=person.account_id,
             email=person.email,
-            password_hash="a hash of a password",
+            password_hash=PASSWORD_HASH,
             region="DE-BE",
             language="de",
             policy_version="2026-05",
@@ -65,6 +68,7 @@ def logged_in(person: Person) -> OpenSession:
     return OpenSession(
         account_id=person.account_id,
         session_id=named("session", person.name),
+        password_hash=PASSWORD_HASH,
         refresh_digest=digest("refresh", person.name),
         expires_at=NEXT_MONTH,
         new_client=NewClient(named("client", person.name), digest("client", person.name), "a phone"),

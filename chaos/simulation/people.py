@@ -196,6 +196,7 @@ async def _logs_in(world: World, person: Person) -> bool:
             OpenSession(
                 account_id=person.account_id,
                 session_id=person.named("session", number),
+                password_hash=f"hash of {person.mark}",
                 refresh_digest=f"{person.account_id} {number}",
                 expires_at=world.clock() + 30 * DAY,
                 new_client=NewClient(person.named("client", number), f"{person.account_id} {number}", person.mark),

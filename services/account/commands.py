@@ -49,9 +49,11 @@ class NewClient:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenSession(Command):
-    """Log in; the password was right. The same session again gets tokens anew."""
+    """Log in; the password was right. The same session again gets tokens anew, unless it was ended."""
 
     session_id: UUID
+    password_hash: str
+    """What the password was checked against: it may have been changed meanwhile."""
     refresh_digest: str
     expires_at: datetime
     shown_client: str | None = None

@@ -6,7 +6,7 @@ from services.account.commands import CancelAccount, DropHeldPayments, SettleIns
 from services.account.domain.cancellations import PARKED_PAYMENT_LAPSES
 from services.account.repository import cancellations, installments
 from shared import failpoints
-from shared.background import again_and_again, each_alone
+from shared.background import again_and_again, at_once
 from shared.commands import Command
 from shared.contracts.account import Origin
 from shared.service import Service
@@ -20,10 +20,10 @@ async def carry_out_what_is_due(service: Service) -> None:
 
 
 async def carry_out_once(service: Service) -> None:
-    """Carry out what is due now."""
-    found = await due(service)
-    failpoints.reach("due.found")
-    await each_alone(service.bus, found)
+    """Carry out all that is due now."""
+    while found := await due(service):
+        if await at_once(service.bus, found):
+            break  # what fails is tried again after a while
 
 
 async def due(service: Service) -> list[Command]:
@@ -34,6 +34,7 @@ async def due(service: Service) -> list[Command]:
         lapsed = await installments.lapsed_installments(connection, now)
         declined = await installments.declined_without_reason(connection)
         unread = await installments.lapsed_payments(connection, now - PARKED_PAYMENT_LAPSES)
+    failpoints.reach("due.found")
     return [
         *(CancelAccount(account_id=account_id, origin=Origin.APP) for account_id in accounts),
         *(SettleInstallment(account_id=account, installment_id=installment) for account, installment in lapsed),

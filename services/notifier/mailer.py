@@ -6,7 +6,6 @@ recorded by a command, so that locks, erasure and receipts go the one road.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
 
@@ -18,16 +17,17 @@ from services.notifier.commands import Address, Outcome, RecordDelivery
 from services.notifier.domain import Patience, Queued, decide_delivery
 from services.notifier.mails import Composer
 from shared import failpoints
-from shared.background import again_and_again, each_alone
+from shared.background import again_and_again, at_once, rest
 from shared.bus import CommandBus
 from shared.database import sole_holder
-from shared.errors import describe, is_transient
+from shared.errors import describe
 
 log = logging.getLogger(__name__)
 
 ROUND = 100
 """So many messages go out before it is recorded, and at most so many go out twice after a crash."""
 IDLE_SECONDS = 0.2
+"""How often the queue is looked at unasked: for what is due again, and what another process has queued."""
 RESTART_SECONDS = 0.5
 
 
@@ -51,7 +51,7 @@ class Mailer:
             async with sole_holder(self._bus.engine, "mailer") as connection:
                 while True:
                     if not await self.round(connection):
-                        await asyncio.sleep(IDLE_SECONDS)
+                        await rest(self._bus.worked, IDLE_SECONDS)
         finally:
             self._smtp.close()
 
@@ -88,15 +88,9 @@ class Mailer:
         return await self._smtp.send(mail)
 
     async def _record(self) -> None:
-        if not self._unrecorded:
-            return
-        failpoints.reach("mailer.sent")
-        try:
-            await self._bus.execute(*self._unrecorded)
-        except Exception as error:
-            if is_transient(error):
-                raise
+        if self._unrecorded:
+            failpoints.reach("mailer.sent")
             # What cannot be recorded must not be sent again and again, nor have the others sent again.
-            self._unrecordable |= {each.message_id for each in await each_alone(self._bus, self._unrecorded)}
-        self._unrecorded.clear()
-        failpoints.reach("mailer.recorded")
+            self._unrecordable |= {each.message_id for each in await at_once(self._bus, self._unrecorded)}
+            self._unrecorded.clear()
+            failpoints.reach("mailer.recorded")

@@ -6,9 +6,11 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from services.requests.rollcall import Due, Order
+from shared.contracts.receipts import ITEMS
 from shared.contracts.topics import LONGEST_PERSONAL_RETENTION, LONGEST_RETENTION
 from shared.retention import NAMELESS_KEPT
 from shared.settings import ServiceSettings
@@ -34,6 +36,7 @@ class Periods:
             backups=timedelta(days=settings.backup_retention_days),
         )
 
+    @lru_cache(maxsize=1)  # noqa: B019 - a value without a life of its own; a batch is completed at one moment
     def residue(self, since: datetime) -> list[dict[str, str]]:
         """List all that may stay after a complete erasure, each with its end."""
         ends = {
@@ -71,7 +74,7 @@ def _entry(due: Due) -> dict[str, Any]:
     return {
         "owner": due.owner,
         "answered_at": _moment(due.answered_at),
-        "items": [item.model_dump(mode="json", exclude_none=True) for item in due.items],
+        "items": ITEMS.dump_python(due.items, mode="json", exclude_none=True),
         "remark": due.remark,
     }
 

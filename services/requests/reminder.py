@@ -8,7 +8,7 @@ from services.requests import repository
 from services.requests.commands import Remind
 from services.requests.settings import Settings
 from shared import failpoints
-from shared.background import again_and_again, each_alone
+from shared.background import again_and_again, at_once
 from shared.service import Service, Task
 
 LOOK_SECONDS = 1.0
@@ -30,4 +30,4 @@ async def remind_once(service: Service, patience: timedelta) -> None:
         waiting = await repository.to_remind(connection, service.clock() - patience)
     if waiting:
         failpoints.reach("reminder.found")
-    await each_alone(service.bus, [Remind(account_id=row.account_id, order_id=row.order_id) for row in waiting])
+    await at_once(service.bus, [Remind(account_id=row.account_id, order_id=row.order_id) for row in waiting])

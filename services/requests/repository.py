@@ -32,7 +32,7 @@ from services.requests.models import Feedback, FeedbackPicture, Owner, Reference
 from services.requests.models import Order as OrderRow
 from services.requests.rollcall import Due, Order
 from shared.contracts.account import Origin
-from shared.contracts.receipts import Item, Phase
+from shared.contracts.receipts import ITEMS, Phase
 from shared.pages import Cursor
 
 _IDS: Any = bindparam("ids", type_=ARRAY(Uuid))
@@ -73,8 +73,7 @@ async def load(connection: AsyncConnection, order_ids: Collection[UUID]) -> dict
 
 
 def _due(row: Row[Any]) -> Due:
-    items = tuple(map(Item.model_validate, row.items))
-    return Due(row.owner, Phase(row.phase), row.answered_at, items, row.remark)
+    return Due(row.owner, Phase(row.phase), row.answered_at, ITEMS.validate_python(row.items), row.remark)
 
 
 def _order(row: Row[Any], dues: Mapping[str, Due]) -> Order:
@@ -117,8 +116,7 @@ def _order_values(order: Order) -> dict[str, Any]:
 
 
 def _due_values(order_id: UUID, due: Due) -> dict[str, Any]:
-    items = [item.model_dump(mode="json") for item in due.items]
-    return vars(due) | {"order_id": order_id, "items": items}
+    return vars(due) | {"order_id": order_id, "items": ITEMS.dump_python(due.items, mode="json")}
 
 
 async def save_certificates(connection: AsyncConnection, documents: Mapping[UUID, dict[str, Any]]) -> None:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from shared.contracts.base import AccountEvent, Moment, OwnerEvent
 from shared.contracts.topics import RECEIPTS
@@ -37,6 +37,10 @@ class Item(BaseModel):
     count: int = Field(ge=0)
     ground: str | None = None
     until: Moment | None = None
+
+
+ITEMS = TypeAdapter(tuple[Item, ...])
+"""Reads and writes all items of a receipt at once."""
 
 
 class DataErased(AccountEvent):

@@ -38,7 +38,8 @@ from shared.settings import ServiceSettings
 
 log = logging.getLogger(__name__)
 
-POLL_MILLISECONDS = 20
+POLL_MILLISECONDS = 1
+"""The pause after an empty poll; `polling.py` says why it is so short."""
 SESSION_MILLISECONDS = 6_000
 """How long the group waits for a member that was killed: the least that a broker allows by default."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0

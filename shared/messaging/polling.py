@@ -15,6 +15,8 @@ from faststream.kafka import KafkaBroker
 
 log = logging.getLogger(__name__)
 
+WAIT_MILLISECONDS = 500
+"""How long a poll waits for a first record; it ends when there is one."""
 LOOK_MILLISECONDS = 1_000
 
 
@@ -32,9 +34,14 @@ class CarefulConsumer(AIOKafkaConsumer):  # type: ignore[misc] # the client libr
     async def getmany(
         self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None
     ) -> dict[TopicPartition, list[Any]]:
-        """Poll. Never raises for what stands in a record."""
+        """Poll. Never raises for what stands in a record.
+
+        FastStream sleeps for as long as it polls when it got nothing, deaf to what comes meanwhile: so it is told to
+        poll for a moment, and here it is for longer.
+        """
+        patience = max(timeout_ms, WAIT_MILLISECONDS)
         try:
-            return await self._poll(*partitions, timeout_ms=timeout_ms, max_records=max_records)
+            return await self._poll(*partitions, timeout_ms=patience, max_records=max_records)
         except Exception as error:
             if not _is_about_a_record(error):
                 raise

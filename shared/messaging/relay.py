@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -18,7 +17,7 @@ from sqlalchemy import ARRAY, BigInteger, any_, bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared import failpoints
-from shared.background import again_and_again
+from shared.background import again_and_again, rest
 from shared.database import sole_holder
 from shared.tables import Outbox
 
@@ -51,7 +50,7 @@ class Relay:
         async with sole_holder(self._engine, "relay") as connection, self._producer() as producer:
             while True:
                 await self.drain(connection, producer)
-                await self._wait_for_more()
+                await rest(self._written, IDLE_SECONDS)
 
     def _producer(self) -> AIOKafkaProducer:
         return AIOKafkaProducer(
@@ -61,13 +60,6 @@ class Relay:
             max_batch_size=MAX_BATCH_BYTES,
             request_timeout_ms=10_000,
         )
-
-    async def _wait_for_more(self) -> None:
-        with suppress(TimeoutError):
-            # Not `wait_for`: in Python 3.11 it can swallow a cancellation that comes with the event.
-            async with asyncio.timeout(IDLE_SECONDS):
-                await self._written.wait()
-        self._written.clear()
 
     async def drain(self, connection: AsyncConnection, producer: AIOKafkaProducer) -> None:
         """Send all that stands in the outbox now."""

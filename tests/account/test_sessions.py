@@ -164,6 +164,36 @@ async def test_a_log_in_repeated_with_its_key_is_the_same_session_and_told_once(
     assert (await refresh(door, again.json()["refresh_token"])).status_code == HTTPStatus.OK
 
 
+async def test_a_log_in_repeated_with_its_key_after_it_was_ended_opens_nothing(door: Door, anna: Tokens) -> None:
+    key = {"Idempotency-Key": "a-random-key-of-the-client"}
+    body = {"email": ANNA, "password": PASSWORD}
+    first = await door.ask("POST", "/sessions", json=body, headers=key)
+    await door.ask("DELETE", f"/sessions/{first.json()['session_id']}", by=anna)
+
+    again = await door.ask("POST", "/sessions", json=body, headers=key)
+    assert (again.status_code, slug_of(again)) == (HTTPStatus.UNAUTHORIZED, "session-ended")
+
+
+async def test_a_log_in_with_a_password_that_is_changed_meanwhile_opens_nothing(
+    door: Door, anna: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Passwords.fits
+
+    async def fits_and_is_changed(self: Passwords, password: str, kept: str | None) -> bool:
+        monkeypatch.setattr(Passwords, "fits", real)
+        fitted = await real(self, password, kept)
+        body = {"password": PASSWORD, "new_password": "the otter sleeps at noon"}
+        changed = await door.ask("PUT", "/account/password", by=anna, json=body)
+        assert changed.status_code == HTTPStatus.NO_CONTENT
+        return fitted
+
+    monkeypatch.setattr(Passwords, "fits", fits_and_is_changed)
+    thief = await tries(door, ANNA, PASSWORD)
+
+    assert (thief.status_code, slug_of(thief)) == (HTTPStatus.UNAUTHORIZED, "credentials-wrong")
+    assert [each["current"] for each in await open_sessions(door, anna)] == [True]
+
+
 async def test_sessions_are_listed_with_their_times_and_clients(door: Door, anna: Tokens) -> None:
     door.room.clock.now = NOON + timedelta(minutes=1)
     await door.log_in(ANNA, client_name="a tablet")

@@ -103,3 +103,13 @@ def test_what_a_killed_system_left_behind_is_no_running_system(tmp_path: Path) -
     with pytest.raises(UserError, match="not running"):
         installation.find_running()
     installation.claim()
+
+
+def test_a_replica_shares_all_of_its_service_but_port_and_name(tmp_path: Path) -> None:
+    installation = Installation(tmp_path, {}, [*SERVICES, "device-2"])
+    installation.create()
+    first, second = (installation.service_environment(process) for process in ("device", "device-2"))
+
+    assert {name for name in first if first[name] != second[name]} == {"REPLICA", "HTTP_PORT"}
+    assert installation.command("device-2") == installation.command("device")
+    assert set(installation.addresses.services) == {*SERVICES, "device-2"}

@@ -51,6 +51,18 @@ async def test_a_service_that_is_killed_is_started_again_and_that_is_told(
     assert module_told == ["device was ended by SIGKILL; starting it again"]
 
 
+async def test_a_service_that_is_held_stays_down_until_it_is_released(system: System) -> None:
+    old, restarts = system.supervisor.pid("device"), system.supervisor.restarts["device"]
+
+    await system.supervisor.hold("device")
+    assert not psutil.pid_exists(old)
+    await system.supervisor.release("device")
+
+    await system.supervisor.wait_until_ready()
+    assert system.supervisor.pid("device") != old
+    assert system.supervisor.restarts["device"] == restarts
+
+
 async def test_a_second_system_in_the_same_directory_is_refused(system: System) -> None:
     with pytest.raises(UserError, match="already running"):
         async with running(Installation(system.installation.directory, os.environ)):

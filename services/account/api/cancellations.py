@@ -124,7 +124,13 @@ async def _confirmed(
         return kept
     if not await passwords.fits(password, kept):
         raise Problem(HTTPStatus.FORBIDDEN, "password-wrong")
-    return await done(service, _third_tap(account_id, reference, token, service.clock(), settings))
+    try:
+        return await done(service, _third_tap(account_id, reference, token, service.clock(), settings))
+    except Exception:
+        # The password was right: whoever has to ask again because of us is not locked out by it.
+        async with service.engine.begin() as connection:
+            await cancellations.give_try_back(connection, reference)
+        raise
 
 
 def _third_tap(account_id: UUID, reference: str, token: str, now: datetime, settings: Settings) -> Command:

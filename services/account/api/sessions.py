@@ -32,11 +32,11 @@ from services.account.commands import (
     ProveSecondFactor,
     RefreshSession,
 )
-from services.account.domain.access import SESSION_LIFE
+from services.account.domain.access import CREDENTIALS_WRONG, SESSION_LIFE
 from services.account.repository import sessions
 from services.account.settings import Settings
 from shared.contracts.base import Label
-from shared.http import Body, IdempotencyKey, Problem, id_for
+from shared.http import Body, IdempotencyKey, Problem, id_for, refused
 from shared.pages import After, Cursor, Limit, Page, page
 from shared.security import (
     ACCESS_TOKEN_LIFE,
@@ -112,7 +112,7 @@ async def log_in(
     key: IdempotencyKey = None,
 ) -> LoggedIn:
     """Log in. An unknown address gets the answer, and costs the work, of a wrong password."""
-    shown = digest(body.client_token) if body.client_token else None
+    shown = _shown(body)
     async with service.engine.connect() as connection:
         found = await sessions.credentials(connection, body.email, shown)
     # Counted apart, so that nobody can lock people out of the clients that they use.
@@ -121,20 +121,26 @@ async def log_in(
         by_address = BY_CLIENT.at(settings, shown)
     await count_try(service, by_address, by_network(BY_NETWORK, settings, network))
     if not await passwords.fits(body.password, found.password_hash if found else None) or not found:
-        raise Problem(HTTPStatus.UNAUTHORIZED, "credentials-wrong", "Address or password is wrong.")
+        raise refused(CREDENTIALS_WRONG)
     await done(service, ProveSecondFactor(account_id=found.id, code=body.code))
     await begin_anew(service, by_address)
-    return await _open(body, Person(found.id, id_for(key, "session", found.id)), shown, service, settings)
+    person = Person(found.id, id_for(key, "session", found.id))
+    return await _open(body, person, found.password_hash, service, settings)
 
 
-async def _open(body: LogIn, person: Person, shown: str | None, service: Service, settings: Settings) -> LoggedIn:
+def _shown(body: LogIn) -> str | None:
+    return digest(body.client_token) if body.client_token else None
+
+
+async def _open(body: LogIn, person: Person, checked: str, service: Service, settings: Settings) -> LoggedIn:
     refresh, client, now = random_secret(), random_secret(), service.clock()
     command = OpenSession(
         account_id=person.account_id,
         session_id=person.session_id,
+        password_hash=checked,
         refresh_digest=digest(refresh),
         expires_at=now + SESSION_LIFE,
-        shown_client=shown,
+        shown_client=_shown(body),
         new_client=NewClient(uuid4(), digest(client), body.client_name),
     )
     opened = await done(service, command)

@@ -23,6 +23,7 @@ RECOVERY_CODES = 10
 STEP_SECONDS = 30
 
 CODE_WRONG = Refusal("code-wrong")
+CREDENTIALS_WRONG = Refusal("credentials-wrong")
 PASSWORD_TOO_COMMON = Refusal("password-too-common")
 SESSION_ENDED = Refusal("session-ended")
 NO_SUCH_SESSION = Refusal("no-such-session")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from services.account.commands import EndSession, EndSessions, OpenSession, RefreshSession
-from services.account.domain.access import NO_SUCH_SESSION, SESSION_ENDED
+from services.account.domain.access import CREDENTIALS_WRONG, NO_SUCH_SESSION, SESSION_ENDED
 from services.account.domain.cancellations import Ok
 from services.account.handlers.registry import handlers
 from services.account.repository import sessions
@@ -25,15 +25,20 @@ class Opened:
 
 @handlers.of(OpenSession)
 async def open_session(work: Work, commands: Sequence[OpenSession]) -> list[Opened | Refusal]:
-    """Keep the log-in, if the account is still there; one from a new client is told."""
-    outcomes: list[Opened | Refusal] = []
-    for command in commands:
-        account = await sessions.account(work.connection, command.account_id)
-        if account:
-            client_id = await _client(work, command)
-            await sessions.keep_session(work.connection, command, client_id, work.now)
-        outcomes.append(Opened(account.policy_version) if account else ACCOUNT_CLOSED)
-    return outcomes
+    """Keep each log-in."""
+    return [await _open(work, command) for command in commands]
+
+
+async def _open(work: Work, command: OpenSession) -> Opened | Refusal:
+    """Keep a log-in, if account and password are still what they were; one from a new client is told."""
+    account = await sessions.account(work.connection, command.account_id)
+    if not account:
+        return ACCOUNT_CLOSED
+    if account.password_hash != command.password_hash:
+        return CREDENTIALS_WRONG
+    client_id = await _client(work, command)
+    kept = await sessions.keep_session(work.connection, command, client_id, work.now)
+    return Opened(account.policy_version) if kept else SESSION_ENDED
 
 
 async def _client(work: Work, command: OpenSession) -> UUID:

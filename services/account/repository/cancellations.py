@@ -43,6 +43,12 @@ _PARKED_PAYMENTS = (
     .group_by(DeadLetter.account_id)
 )
 
+_GIVE_TRY_BACK = (
+    update(Cancellation)
+    .where(Cancellation.reference == bindparam("of"), Cancellation.tries > 0)
+    .values(tries=Cancellation.tries - 1)
+)
+
 
 async def load(connection: AsyncConnection, accounts: Collection[UUID]) -> dict[UUID, State]:
     """Load what decides about the cancellation of each of the accounts; those that are gone are missing."""
@@ -80,6 +86,11 @@ async def add_cancellation(connection: AsyncConnection, values: dict[str, Any]) 
 async def change_cancellation(connection: AsyncConnection, reference: str, **values: Any) -> None:  # noqa: ANN401 - columns
     """Change columns of a cancellation."""
     await connection.execute(update(Cancellation).where(Cancellation.reference == reference).values(**values))
+
+
+async def give_try_back(connection: AsyncConnection, reference: str) -> None:
+    """Count one try of the password less."""
+    await connection.execute(_GIVE_TRY_BACK, {"of": reference})
 
 
 async def unschedule(connection: AsyncConnection, accounts: Collection[UUID]) -> None:

@@ -35,9 +35,10 @@ async def password_hash(connection: AsyncConnection, account_id: UUID) -> str | 
     return kept
 
 
-async def account(connection: AsyncConnection, account_id: UUID) -> Row[str] | None:
-    """Find the policy that an account has agreed to, if the account is there."""
-    return (await connection.execute(select(Account.policy_version).where(Account.id == account_id))).first()
+async def account(connection: AsyncConnection, account_id: UUID) -> Row[str, str] | None:
+    """Find the policy that an account has agreed to, and its password's hash, if the account is there."""
+    query = select(Account.policy_version, Account.password_hash).where(Account.id == account_id)
+    return (await connection.execute(query)).first()
 
 
 async def session_client(connection: AsyncConnection, command: OpenSession) -> UUID | None:
@@ -72,8 +73,8 @@ async def use_client(connection: AsyncConnection, client_id: UUID, command: Open
     await connection.execute(delete(Client).where(Client.id.in_(surplus)))
 
 
-async def keep_session(connection: AsyncConnection, command: OpenSession, client_id: UUID, now: datetime) -> None:
-    """Keep a log-in; the same one again has other tokens from now on, unless it was ended."""
+async def keep_session(connection: AsyncConnection, command: OpenSession, client_id: UUID, now: datetime) -> bool:
+    """Keep a log-in; the same one again has other tokens from now on; false where it was ended."""
     new = upsert(Session).values(
         id=command.session_id,
         account_id=command.account_id,
@@ -85,7 +86,8 @@ async def keep_session(connection: AsyncConnection, command: OpenSession, client
         ended=False,
     )
     tokens = {"refresh_digest": command.refresh_digest, "previous_digest": None, "last_used_at": now}
-    await connection.execute(new.on_conflict_do_update(index_elements=[Session.id], set_=tokens))
+    kept = new.on_conflict_do_update(index_elements=[Session.id], set_=tokens, where=~Session.ended)
+    return await connection.scalar(kept.returning(Session.id)) is not None
 
 
 async def session_of_token(connection: AsyncConnection, refresh_digest: str, now: datetime) -> Row[UUID, UUID] | None:
