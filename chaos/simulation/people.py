@@ -66,6 +66,8 @@ class Person:
     wavers: bool = False
     """Has wanted to leave and stays: what is said about that depends on the moment."""
     owed: list[UUID] = field(default_factory=list)
+    token: str = ""
+    """Of a cancellation that was started."""
     cancelled: bool = False
     """Has been told that the account is gone."""
 
@@ -336,17 +338,22 @@ def _taps(world: World, person: Person) -> tuple[str, str, list[Command]]:
 
 
 async def _leaves(world: World, person: Person) -> bool:
-    _, token, taps = _taps(world, person)
-    for tap in taps:
-        await world.ask("account", tap)
+    """Tap twice, and a third time when it is the person's turn again: much can happen in between."""
+    if not person.token:
+        _, token, taps = _taps(world, person)
+        for tap in taps:
+            await world.ask("account", tap)
+        person.token = token
+        return False
+    token, person.token = person.token, ""
     confirm = CancelAccount(account_id=person.account_id, origin=Origin.APP, token_digest=token)
     return await _confirmed(world, person, [confirm])
 
 
 async def _tries_to_leave(world: World, person: Person) -> bool:
     """Try once; whoever owes something is most likely declined."""
-    await _leaves(world, person)
-    return True
+    confirms = bool(person.token)
+    return await _leaves(world, person) or confirms
 
 
 async def _leaves_by_request(world: World, person: Person) -> bool:

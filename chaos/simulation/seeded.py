@@ -134,7 +134,7 @@ async def _fault(world: World, draw: Random) -> None:
     if draw.random() < 0.6:
         world.faults.append(Fault(draw.choice(sorted(POINTS)), draw.randrange(3)))
         return
-    failure = draw.choice(("crash", "away", "bug"))
+    failure = draw.choice(("crash", "away", "bug", "bug"))
     at = draw.choice((STATEMENT, STATEMENT, COMMIT))
     service = draw.choice(SERVICES)
     world.faults.append(Fault(at, draw.randrange(12), failure, draw.choice((1, 2, 2, 6)), service))
@@ -205,7 +205,7 @@ async def lived(world: World, draw: Random) -> None:
         about_to_leave = next((n for n, each in enumerate(person.plan) if "leave" in each.name), half)
         for _ in range(about_to_leave if draw.random() < 0.7 else draw.randint(0, about_to_leave)):
             await world.act(person)
-    if draw.random() < 0.8:
+    if draw.random() < 0.5:
         await everybody_reads(world)
 
 
