@@ -35,6 +35,9 @@ format: setup  ## format the code and mend what can be mended
 lock: setup  ## renew requirements.lock
 	$(BIN)/uv pip compile $(COMPILE) --upgrade pyproject.toml --output-file requirements.lock
 
+chaos-deep: setup  ## a million seeds of the simulation, and every pair of crashes
+	$(BIN)/python -m chaos.simulation --pairs && $(BIN)/python -m chaos.simulation --seeds 1000000
+
 clean:  ## forget the local system: its data, secrets and mail
 	rm -rf .adieu
 
@@ -49,4 +52,4 @@ COMPILE := --quiet --group dev --universal --python-version 3.11 --generate-hash
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline --editable .
 	touch $@
 
-.PHONY: help setup demo up test check bench bench-soak chaos format lock clean
+.PHONY: help setup demo up test check bench bench-soak chaos chaos-deep format lock clean
