@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from alembic import context
-from alembic.script import ScriptDirectory
 from pydantic_core import from_json, to_json
-from sqlalchemy import ARRAY, BigInteger, Boolean, Connection, bindparam, pool, text
+from sqlalchemy import ARRAY, BigInteger, Boolean, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from shared.commands import Lock
@@ -94,30 +92,17 @@ async def sole_holder(engine: AsyncEngine, name: str, retry_seconds: float = 1.0
             await connection.invalidate()
 
 
+def newest_migration(migrations: Path) -> str:
+    """Name the newest migration. They are numbered: to be asked, Alembic would be loaded into every service."""
+    return max(path.name for path in (migrations / "versions").glob("[0-9]*.py")).partition("_")[0]
+
+
 async def missing_migrations(engine: AsyncEngine, migrations: Path) -> bool:
     """Tell whether the database is not at the newest migration."""
-    head = ScriptDirectory(str(migrations)).get_current_head()
+    head = newest_migration(migrations)
     async with engine.connect() as connection:
         there = await connection.scalar(text("SELECT to_regclass('alembic_version') IS NOT NULL"))
         return not there or await connection.scalar(text("SELECT version_num FROM alembic_version")) != head
-
-
-def run_migrations() -> None:
-    """Migrate the database whose address stands in Alembic's `config.attributes["url"]` (the body of `env.py`)."""
-
-    def migrate(connection: Connection) -> None:
-        context.configure(connection=connection, transaction_per_migration=True)
-        with context.begin_transaction():
-            context.run_migrations()
-
-    async def connect_and_migrate(url: str) -> None:
-        engine = create_async_engine(url, poolclass=pool.NullPool)
-        async with engine.connect() as connection:
-            await connection.run_sync(migrate)
-            await connection.commit()
-        await engine.dispose()
-
-    asyncio.run(connect_and_migrate(context.config.attributes["url"]))
 
 
 def rows_of(columns: Iterable[str], values: Iterable[tuple[Any, ...]]) -> dict[str, list[Any]]:

@@ -1,14 +1,34 @@
-"""The shared tables as migrations create them. Frozen: a change is a new function, called by a new migration."""
+"""How migrations run, and the shared tables as they create them. Frozen: a change is a new function, called anew."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 import sqlalchemy as sa
-from alembic import op
+from alembic import context, op
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import create_async_engine
 
 MOMENT = sa.DateTime(timezone=True)
+
+
+def run_migrations() -> None:
+    """Migrate the database whose address stands in Alembic's `config.attributes["url"]` (the body of `env.py`)."""
+
+    def migrate(connection: sa.Connection) -> None:
+        context.configure(connection=connection, transaction_per_migration=True)
+        with context.begin_transaction():
+            context.run_migrations()
+
+    async def connect_and_migrate(url: str) -> None:
+        engine = create_async_engine(url, poolclass=sa.pool.NullPool)
+        async with engine.connect() as connection:
+            await connection.run_sync(migrate)
+            await connection.commit()
+        await engine.dispose()
+
+    asyncio.run(connect_and_migrate(context.config.attributes["url"]))
 
 
 def create_messaging_tables() -> None:

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
+from importlib.util import find_spec
+from pathlib import Path
+from runpy import run_path
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
-from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 MIN_LENGTH, MAX_LENGTH = 15, 128
 FEWEST_DIFFERENT = 5
 SHORTEST_REPEATED = 8
-_COMMON = frozenset(FREQUENCY_LISTS["passwords"])
+
+
+def _common_passwords() -> frozenset[str]:
+    """Read the list out of its file: to import the package would keep all of its other lists in memory."""
+    package = find_spec("zxcvbn")
+    if not package or not package.origin:
+        raise ModuleNotFoundError("zxcvbn")
+    return frozenset(
+        run_path(str(Path(package.origin).with_name("frequency_lists.py")))["FREQUENCY_LISTS"]["passwords"]
+    )
+
+
+_COMMON = _common_passwords()
 _ROWS = ("abcdefghijklmnopqrstuvwxyz" * 6, "01234567890" * 12, "qwertyuiopasdfghjklzxcvbnm" * 6)
 _SEQUENCES = (*_ROWS, *(row[::-1] for row in _ROWS))
 

@@ -9,13 +9,17 @@ from email.message import EmailMessage
 from itertools import permutations
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notifier import mailer as mailer_module
+from services.notifier import repository
 from services.notifier.commands import Kind
 from services.notifier.mails import words
 from shared.commands import Command
 from shared.contracts.base import Event
+from shared.database import sole_holder
 from tests.builders import ANNA, BEN, SOON, Person
 from tests.notifier.conftest import ACCEPTED, MailServer, Notifier
 from tests.notifier.facts import REFERENCES, cancelled, code_for, contact_of, possible_for, settled
@@ -404,6 +408,27 @@ async def test_nothing_of_a_person_stands_in_the_log(
     assert any("confirmation-code: delivered" in record["message"] for record in told)
     assert "anna" not in str(told)
     assert "402917" not in str(told)
+
+
+async def test_the_first_of_a_long_queue_are_found_without_reading_the_rest(notifier: Notifier) -> None:
+    room = notifier.room
+    people = [Person(f"person{number}") for number in range(300)]
+
+    async with sole_holder(room.engine, "mailer") as connection:
+        for _ in range(10):  # enough for a plan to be kept, if it could be
+            assert await repository.due(connection, room.clock(), 10) == []
+        await room.hears_at_once(*map(contact_of, people))
+        await room.hears_at_once(*map(settled, people))
+        before = await _rows_read(connection)
+        assert len(await repository.due(connection, room.clock(), 10)) == 10
+
+        assert await _rows_read(connection) - before < len(people)
+
+
+async def _rows_read(connection: AsyncConnection) -> int:
+    await connection.execute(text("SELECT pg_stat_force_next_flush()"))
+    read = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'messages'"
+    return int(await connection.scalar(text(read)) or 0)
 
 
 async def test_two_mailers_send_everything_once(

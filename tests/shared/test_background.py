@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from sqlalchemy import event
 
 from services.requests import repository
 from services.requests.commands import AddFeedback
-from shared.background import again_and_again, each_alone
+from shared.background import again_and_again, at_once, each_alone
 from shared.errors import NotNow
 from tests.builders import ANNA, BEN, CARLA, NOON, Person, named
 from tests.rooms import OpenRoom
@@ -53,6 +54,26 @@ async def test_work_begins_anew_after_what_passes_and_ends_with_what_does_not() 
 def feedback(person: Person, text: str) -> AddFeedback:
     feedback_id = named("feedback", person.name)
     return AddFeedback(account_id=person.account_id, feedback_id=feedback_id, text=text, submitted_at=NOON)
+
+
+async def test_many_commands_are_carried_out_in_one_transaction(room: OpenRoom) -> None:
+    requests = await room("requests")
+    commits: list[object] = []
+    event.listen(requests.engine.sync_engine, "commit", commits.append)
+
+    assert await at_once(requests.bus, [feedback(ANNA, "a"), feedback(BEN, "b"), feedback(CARLA, "c")]) == []
+
+    assert len(commits) == 1
+    assert {row["text"] for row in await requests.rows("feedback")} == {"a", "b", "c"}
+
+
+async def test_where_one_transaction_fails_each_command_has_its_own(room: OpenRoom) -> None:
+    requests = await room("requests")
+    unstorable = feedback(BEN, "no\x00text")
+
+    assert await at_once(requests.bus, [feedback(ANNA, "a"), unstorable, feedback(CARLA, "c")]) == [unstorable]
+
+    assert {row["text"] for row in await requests.rows("feedback")} == {"a", "c"}
 
 
 async def test_of_many_commands_one_that_fails_for_good_costs_only_itself(room: OpenRoom) -> None:

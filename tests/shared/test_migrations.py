@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Connection, MetaData, Table, Text, text
 
+from shared.database import newest_migration
 from shared.personal_data import kept_out_of_statistics
 from tests.rooms import SERVICES, OpenRoom, Room
 
@@ -36,6 +40,14 @@ async def test_the_migrations_of_a_service_make_what_its_models_declare(room: Op
     migrated = await room(service)
 
     assert await differences(migrated) == []
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_newest_migration_of_a_service_is_the_last_by_name(service: str) -> None:
+    migrations = Path("services") / service / "migrations"
+    newest = ScriptDirectory(str(migrations)).get_current_head()
+
+    assert newest_migration(migrations) == newest
 
 
 async def test_a_table_without_a_migration_is_noticed(room: OpenRoom) -> None:

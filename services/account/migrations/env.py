@@ -1,5 +1,5 @@
 """Alembic's entry; Adieu migrates by `adieu`, one database a service."""
 
-from shared.database import run_migrations
+from shared.migrations import run_migrations
 
 run_migrations()
