@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 help:  ## print this list
-	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' $(MAKEFILE_LIST)
 
 setup: .venv/ready  ## install everything at its locked version and digest into .venv
 
@@ -23,11 +23,20 @@ chaos: setup  ## break a system on purpose, by SEED=n, and check that nothing wa
 check: setup  ## check format, rules, types, imports and generated documents
 	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/adieu documents --check
 
+bench: setup  ## measure it beside the least that the same work costs, and draw the charts (20 minutes)
+	$(BIN)/python -m bench --charts
+
+bench-soak: setup  ## whether memory grows under an hour of load
+	$(BIN)/python -m bench.soak
+
 format: setup  ## format the code and mend what can be mended
 	$(BIN)/ruff check --fix && $(BIN)/ruff format
 
 lock: setup  ## renew requirements.lock
 	$(BIN)/uv pip compile $(COMPILE) --upgrade pyproject.toml --output-file requirements.lock
+
+chaos-deep: setup  ## a million seeds of the simulation, and every pair of crashes
+	$(BIN)/python -m chaos.simulation --pairs && $(BIN)/python -m chaos.simulation --seeds 1000000
 
 clean:  ## forget the local system: its data, secrets and mail
 	rm -rf .adieu
@@ -43,4 +52,4 @@ COMPILE := --quiet --group dev --universal --python-version 3.11 --generate-hash
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline --editable .
 	touch $@
 
-.PHONY: help setup demo up test chaos check format lock clean
+.PHONY: help setup demo up test check bench bench-soak chaos chaos-deep format lock clean

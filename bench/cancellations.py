@@ -49,7 +49,7 @@ async def crowd(stage: Stage, people: Sequence[Resident]) -> Crowd:
     async def all_gone() -> bool:
         for name, pid in stage.pids.items():
             memory[name] = max(memory.get(name, 0.0), memory_megabytes(pid))
-        return await stage.ground.connections["requests"].fetchval(_DONE, ids) == len(people)
+        return bool(await stage.ground.connections["requests"].fetchval(_DONE, ids) == len(people))
 
     before = stage.cpu
     due = "UPDATE cancellations SET due_at = clock_timestamp() WHERE account_id = ANY($1)"

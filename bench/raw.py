@@ -1,7 +1,7 @@
 """The floor: the same cascade by aiokafka and asyncpg alone, in four processes, with none of the guarantees.
 
-It deletes the same rows, counts them, tells the same over the same topics, keeps order, receipts and certificate, and
-sends the same mails. It has no outbox, no inbox, no lock, no mark, no dead letter, no repeat: whoever is killed loses.
+It deletes the same rows, counts them, tells the same over the same topics, keeps order, receipts and certificate,
+and sends the same mails. It has no outbox, inbox, lock, mark, dead letter or repeat: whoever is killed loses.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Role:
         """Write to each person of these orders."""
         ids = [UUID(order["account_id"]) for order in orders]
         rows = await self.connection.fetch("SELECT account_id, email FROM contacts WHERE account_id = ANY($1)", ids)
-        emails = dict(rows)
+        emails: dict[UUID, str] = {row[0]: row[1] for row in rows}
         said = words(kind, {"references": ["{reference}"]}, "en")
         for order in orders:
             email = emails.get(UUID(order["account_id"]))
@@ -216,7 +216,7 @@ Reaction = Callable[[Sequence[Event]], Awaitable[None]]
 
 
 async def _read(group: str, reactions: dict[str, Reaction]) -> None:
-    """Poll each topic, and react to what a poll brings; all of one process in one line, as there is one connection."""
+    """Poll each topic, and react to what a poll brings, one after the other: there is one connection."""
     turn = asyncio.Lock()
     consumers = [await _consumer(f"raw-{group}-{number}", name) for number, name in enumerate(reactions)]
     _say_ready()

@@ -132,6 +132,8 @@ class ChangeAvatar(Command):
 
     avatar: bytes | None
     media_type: str | None
+    version: int | None = None
+    """The version that was seen; none where any will do."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,13 +16,14 @@ DUE_SECONDS = 1.0
 
 async def carry_out_what_is_due(service: Service) -> None:
     """Look for what is due, again and again; two replicas that find the same do it once."""
+    await again_and_again("what is due", lambda: carry_out_once(service), DUE_SECONDS)
 
-    async def look() -> None:
-        while found := await due(service):
-            if await at_once(service.bus, found):
-                break  # what fails is tried again after a while
 
-    await again_and_again("what is due", look, DUE_SECONDS)
+async def carry_out_once(service: Service) -> None:
+    """Carry out all that is due now."""
+    while found := await due(service):
+        if await at_once(service.bus, found):
+            break  # what fails is tried again after a while
 
 
 async def due(service: Service) -> list[Command]:

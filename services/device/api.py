@@ -42,7 +42,7 @@ Name = Annotated[Text, StringConstraints(min_length=1, max_length=64)]
 GivenName = Annotated[Label, StringConstraints(min_length=1, max_length=64)]
 Since = Annotated[Moment | None, Query(alias="from", description="The first moment of the span.")]
 Until = Annotated[Moment | None, Query(alias="to", description="The moment after the span.")]
-STREAMED = 1000
+STREAMED = 250
 """So many readings are fetched at a time for a stream: what is in memory of it."""
 
 

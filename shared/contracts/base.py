@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from typing import Annotated, ClassVar, Union
 from unicodedata import category
 from uuid import UUID
@@ -120,6 +121,7 @@ def type_name(fact: type[Event]) -> str:
     return str(fact.model_fields["type"].default)
 
 
+@cache
 def reader(*facts: type[Event]) -> Callable[[bytes], Event]:
     """Make the function that reads one message of a topic that carries these facts.
 

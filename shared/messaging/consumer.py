@@ -278,7 +278,7 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc] # the client 
 
 async def _without_headers(records: tuple[Record, ...], parse: Callable[..., Awaitable[Any]]) -> Any:  # noqa: ANN401
     # FastStream decodes headers before anything of ours runs, and skips the record where that fails.
-    return await parse(tuple(replace(record, headers=()) for record in records))
+    return await parse(tuple(replace(record, headers=()) if record.headers else record for record in records))
 
 
 async def _as_it_is(message: KafkaMessage) -> KafkaMessage:

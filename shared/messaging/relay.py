@@ -49,7 +49,7 @@ class Relay:
     async def _relay(self) -> None:
         async with sole_holder(self._engine, "relay") as connection, self._producer() as producer:
             while True:
-                await self._drain(connection, producer)
+                await self.drain(connection, producer)
                 await rest(self._written, IDLE_SECONDS)
 
     def _producer(self) -> AIOKafkaProducer:
@@ -61,7 +61,8 @@ class Relay:
             request_timeout_ms=10_000,
         )
 
-    async def _drain(self, connection: AsyncConnection, producer: AIOKafkaProducer) -> None:
+    async def drain(self, connection: AsyncConnection, producer: AIOKafkaProducer) -> None:
+        """Send all that stands in the outbox now."""
         while rows := list(await connection.execute(_UNSENT)):
             failpoints.reach("relay.read")
             while rows:

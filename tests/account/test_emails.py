@@ -122,6 +122,32 @@ async def test_an_address_that_can_still_be_taken_back_is_nobody_elses(door: Doo
     assert await door.room.rows("registrations") == []
 
 
+async def test_a_code_from_before_does_not_change_to_an_address_that_somebody_else_can_take_back(door: Door) -> None:
+    anna, ben = await a_person(door), await a_person(door, BEN)
+    wanted = await want(door, ben, ANNI)
+    code = await code_of(door)
+    await change(door, anna, ANNI)
+    await change(door, anna, "anna@home.example")
+
+    answer = await confirm(door, ben, wanted.json()["change_id"], code)
+
+    assert slug_of(answer) == "code-wrong"
+    assert {row["email"] for row in await door.room.rows("accounts")} == {"anna@home.example", BEN}
+
+
+async def test_a_registration_from_before_opens_no_account_for_an_address_that_can_be_taken_back(door: Door) -> None:
+    anna = await a_person(door)
+    body = {"email": ANNI, "password": PASSWORD, "region": "DE", "language": "en", "policy_version": POLICY}
+    asked = await door.ask("POST", "/registrations", json=body)
+    code = (await door.mailed("ConfirmationRequested"))[-1]["code"]
+    await change(door, anna, ANNI)
+    await change(door, anna, "anna@home.example")
+
+    path = f"/registrations/{asked.json()['registration_id']}/confirm"
+    assert slug_of(await door.ask("POST", path, json={"code": code})) == "code-wrong"
+    assert await address_of(door) == "anna@home.example"
+
+
 async def test_of_two_who_want_one_address_the_first_to_confirm_has_it(door: Door) -> None:
     anna, ben = await a_person(door), await a_person(door, BEN)
     by_anna = (await want(door, anna, ANNI)).json()["change_id"]
@@ -219,6 +245,27 @@ async def test_another_address_is_asked_for_three_times_an_hour(door: Door) -> N
 
     assert [answer.status_code for answer in answers] == [202, 202, 202, 429]
     assert slug_of(answers[-1]) == "too-many-tries"
+
+
+async def test_to_one_address_codes_are_mailed_three_times_an_hour_whoever_asks(door: Door) -> None:
+    people = [await a_person(door, f"{name}@mail.example") for name in ("anna", "ben", "carla", "dora")]
+
+    answers = [await want(door, person, "victim@mail.example") for person in people]
+
+    assert [answer.status_code for answer in answers] == [202, 202, 202, 429]
+    assert len(await door.mailed("EmailChangeRequested")) == 3
+
+
+async def test_a_change_that_is_asked_for_again_with_its_key_is_the_same_one(door: Door) -> None:
+    anna = await a_person(door)
+    body = {"email": ANNI, "password": PASSWORD}
+    key = {"Idempotency-Key": "a-random-key-of-the-client"}
+    first, again = [await door.ask("POST", "/account/email", by=anna, json=body, headers=key) for _ in range(2)]
+
+    assert first.json() == again.json()
+    assert len(await door.mailed("EmailChangeRequested")) == 1
+    changed = await confirm(door, anna, again.json()["change_id"], await code_of(door))
+    assert changed.status_code == HTTPStatus.NO_CONTENT
 
 
 @pytest.mark.parametrize(

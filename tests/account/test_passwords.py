@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections import Counter
 from datetime import timedelta
 from http import HTTPStatus
@@ -13,12 +14,13 @@ from uuid import uuid4
 import httpx
 import pyotp
 import pytest
+from argon2 import PasswordHasher
 
 from services.account.app import PARTS
 from services.account.commands import CancelAccount, ResetPassword
 from services.account.domain.access import CODE_TRIES, CODE_WRONG, RESET_LIFE
 from services.account.domain.cancellations import Ok
-from services.account.passwords import is_address, is_common
+from services.account.passwords import Passwords, is_address, is_common
 from shared.contracts.account import Origin
 from shared.retention import sweep
 from shared.security import digest
@@ -58,6 +60,39 @@ EVERY_KIND = (
 
 def sign_up_with(password: str) -> dict[str, str]:
     return {"email": ANNA, "password": password, "region": "DE", "language": "en", "policy_version": POLICY}
+
+
+# How they are kept
+
+
+async def test_a_password_is_kept_as_argon2id_with_what_owasp_asks_for_at_least(door: Door) -> None:
+    await door.sign_up(ANNA)
+    (account,) = await door.room.rows("accounts")
+
+    assert account["password_hash"].startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+
+
+async def test_of_many_at_once_only_as_many_are_hashed_as_the_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    passwords = Passwords(parallel=2)
+    hashing, free = threading.Semaphore(0), threading.Event()
+
+    def slow(*_: object) -> str:
+        hashing.release()
+        assert free.wait(timeout=20)
+        return "a hash"
+
+    monkeypatch.setattr(PasswordHasher, "hash", slow)
+    monkeypatch.setattr(PasswordHasher, "verify", slow)
+    hashes = [asyncio.create_task(passwords.hash(NEW)) for _ in range(5)]
+    checks = [asyncio.create_task(passwords.fits(NEW, "a hash")) for _ in range(5)]
+    try:
+        for _ in range(2):
+            while not hashing.acquire(blocking=False):  # noqa: ASYNC110 - a thread decides
+                await asyncio.sleep(0.01)
+        assert not hashing.acquire(blocking=False)
+    finally:
+        free.set()
+    assert len(await asyncio.gather(*hashes, *checks)) == 10
 
 
 # Which are taken
@@ -358,6 +393,18 @@ async def test_resets_are_asked_for_three_times_an_hour_whether_the_address_is_k
 
     door.room.clock.now += timedelta(hours=1)
     await forget(door)
+
+
+@pytest.mark.parametrize("email", [ANNA, "nobody@mail.example"])
+async def test_a_reset_that_is_asked_for_again_with_its_key_is_the_same_one(door: Door, email: str) -> None:
+    await door.sign_up(ANNA)
+    key = {"Idempotency-Key": "a-random-key-of-the-client"}
+    body = {"email": email}
+    first, again = [await door.ask("POST", "/password-resets", json=body, headers=key) for _ in range(2)]
+
+    assert (first.status_code, first.json()) == (again.status_code, again.json())
+    assert len(await door.room.rows("password_resets")) == 1
+    assert len(await door.mailed("PasswordResetRequested")) == (email == ANNA)
 
 
 async def test_resets_are_asked_for_twenty_times_an_hour_from_one_network_address(door: Door) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections import Counter
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -247,7 +248,7 @@ async def test_an_avatar_is_kept_as_its_pixels_alone(door: Door, kind: str, head
     assert SECRET_NOTE in sent
     assert SECRET_NOTE not in got.content
     assert got.headers["Content-Type"] == headers["Content-Type"]
-    assert got.headers["Content-Disposition"] == "inline"
+    assert got.headers["Content-Disposition"] == 'inline; filename="avatar"'
     assert got.headers["X-Content-Type-Options"] == "nosniff"
     with Image.open(io.BytesIO(got.content)) as shown:
         assert (shown.format, shown.size) == (kind, (32, 16))
@@ -265,6 +266,22 @@ async def test_an_avatar_that_was_seen_is_not_sent_again_until_it_changes(door: 
     await door.ask("PUT", "/account/avatar", by=anna, content=picture("WEBP"), headers=WEBP)
     changed = await door.ask("GET", "/account/avatar", by=anna, headers={"If-None-Match": tag})
     assert (changed.status_code, changed.headers["Content-Type"]) == (200, "image/webp")
+
+
+@pytest.mark.parametrize("change", [{"method": "PUT", "content": picture("WEBP")}, {"method": "DELETE"}])
+async def test_an_avatar_changes_only_if_it_is_still_what_was_seen(door: Door, change: dict[str, Any]) -> None:
+    anna = await a_person(door)
+    await door.ask("PUT", "/account/avatar", by=anna, content=picture("PNG"), headers=PNG)
+    tag = (await door.ask("GET", "/account/avatar", by=anna)).headers["ETag"]
+    await door.ask("PUT", "/account/avatar", by=anna, content=picture("JPEG"), headers=JPEG)
+
+    late = await door.ask(path="/account/avatar", by=anna, headers={"If-Match": tag}, **change)
+    assert (late.status_code, slug_of(late)) == (412, "changed-meanwhile")
+    shown = await door.ask("GET", "/account/avatar", by=anna)
+    assert shown.headers["Content-Type"] == "image/jpeg"
+
+    now = await door.ask(path="/account/avatar", by=anna, headers={"If-Match": shown.headers["ETag"]}, **change)
+    assert now.status_code == HTTPStatus.NO_CONTENT
 
 
 async def test_an_avatar_can_be_taken_away_also_twice(door: Door) -> None:
@@ -312,6 +329,20 @@ async def test_a_small_file_that_claims_to_be_a_huge_picture_is_not_decoded(door
     refused = await door.ask("PUT", "/account/avatar", by=anna, content=bomb.getvalue(), headers=PNG)
 
     assert (refused.status_code, slug_of(refused)) == (413, "picture-too-large")
+
+
+async def test_avatars_are_set_twenty_times_an_hour_whatever_they_are(door: Door) -> None:
+    anna = await a_person(door)
+
+    async def put(content: bytes) -> int:
+        return (await door.ask("PUT", "/account/avatar", by=anna, content=content, headers=PNG)).status_code
+
+    assert [await put(b"no picture") for _ in range(20)] == [415] * 20
+    assert await put(picture("PNG")) == HTTPStatus.TOO_MANY_REQUESTS
+
+    door.room.clock.now += timedelta(hours=1)
+    anna = await door.log_in(ANNA)
+    assert await put(picture("PNG")) == HTTPStatus.NO_CONTENT
 
 
 # Agreements

@@ -8,12 +8,23 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"^\| (\d+\.\d+\.\d+) \| ([12]) \| [^|]+ \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
 LISTED = ROW.findall((ROOT / "docs" / "security.md").read_text())
+ASKED = (
+    ("4.1:122 4.2:2 4.3:22 4.4:1222", "API"),
+    ("5.1:2 5.2:112 5.3:11 5.4:222", "files"),
+    ("6.1:122 6.2:111111112222 6.3:1122 6.4:1122 6.5:22222 6.6:222 6.8:2222", "passwords and other factors"),
+    ("7.1:222 7.2:1111 7.3:22 7.4:11222 7.5:22 7.6:22", "sessions"),
+    ("8.1:12 8.2:112 8.3:1 8.4:2", "access"),
+    ("9.1:111 9.2:1222", "tokens"),
+    ("16.1:2 16.2:22222 16.3:2222 16.4:222 16.5:222", "logs and errors"),
+)
+"""ASVS 5.0.0, levels 1 and 2: each section with the levels of its requirements, which are numbered from 1."""
 
 
-def test_the_list_is_not_empty_and_names_each_requirement_once() -> None:
-    ids = [row[0] for row in LISTED]
+def test_every_requirement_is_listed_once_with_its_level() -> None:
+    sections = [section.split(":") for sections, _ in ASKED for section in sections.split()]
+    asked = [(f"{name}.{nth}", level) for name, levels in sections for nth, level in enumerate(levels, start=1)]
 
-    assert len(ids) == len(set(ids)) > 80
+    assert sorted((row[0], row[1]) for row in LISTED) == sorted(asked)
 
 
 def test_every_test_that_is_named_exists() -> None:

@@ -129,7 +129,7 @@ async def test_a_stream_is_fetched_page_by_page_and_never_whole(door: Door) -> N
 
     await get(door, f"{AT}.ndjson")
 
-    assert fetched == [1001, 1001, 1001, 1001, 200]
+    assert fetched == [251] * 16 + [200]
 
 
 async def take_along(door: Door, path: str, on_part: Callable[[bytes], Awaitable[bool]]) -> bool:
@@ -162,7 +162,7 @@ async def test_who_reads_slowly_holds_no_connection(door: Door) -> None:
         return True
 
     assert await take_along(door, f"{AT}.ndjson", slowly)
-    assert held == [0, 0, 0]
+    assert held == [0] * 10
 
 
 async def test_for_who_has_gone_nothing_more_is_fetched(door: Door) -> None:
@@ -188,7 +188,7 @@ async def test_a_stream_of_a_device_that_is_deleted_meanwhile_ends_there(door: D
         return True
 
     assert await take_along(door, f"{AT}.ndjson", delete_it)
-    assert len(lines) == 1_000
+    assert len(lines) == 250
     assert len(await door.room.rows("readings")) == CHUNK
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import struct
+import threading
 import zlib
+from typing import Any
 
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from shared.pictures import MOST_BYTES, BadPicture, clean
+from shared.pictures import MOST_AT_ONCE, MOST_BYTES, BadPicture, clean
 
 NOTE = "52.52 N, 13.40 E"
 
@@ -113,3 +116,27 @@ async def test_what_is_no_picture_or_too_much_is_refused(content: bytes, slug: s
         await clean(content)
 
     assert refused.value.slug == slug
+
+
+async def test_of_many_at_once_a_few_are_decoded_and_nothing_else_waits_for_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    decoding, free = threading.Semaphore(0), threading.Event()
+    real = Image.open
+
+    def slow(*args: Any, **options: Any) -> Image.Image:  # noqa: ANN401 - as the real one
+        decoding.release()
+        assert free.wait(timeout=20)
+        return real(*args, **options)
+
+    monkeypatch.setattr(Image, "open", slow)
+    waiting = [asyncio.create_task(clean(with_text())) for _ in range(50)]
+    try:
+        for _ in range(MOST_AT_ONCE):
+            while not decoding.acquire(blocking=False):  # noqa: ASYNC110 - a thread decides
+                await asyncio.sleep(0.01)
+        assert not decoding.acquire(blocking=False)
+        assert await asyncio.to_thread(str, "a password is checked") == "a password is checked"
+    finally:
+        free.set()
+    assert len(await asyncio.gather(*waiting)) == 50

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from http import HTTPStatus
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
@@ -24,14 +24,16 @@ from services.account.api.doors import (
 from services.account.commands import ChangeEmail, RequestEmailChange, TellOwner, UndoEmailChange
 from services.account.domain.access import CODE_LIFE, NO_SUCH_UNDO, UNDO_LIFE
 from services.account.repository import emails, registrations
-from shared.http import Body, refused
+from shared.http import Body, IdempotencyKey, id_for, refused
 from shared.security import digest, random_secret
 from shared.service import Running
 from shared.throttle import Limit
 
 router = APIRouter(prefix="/v1", tags=["e-mail address"])
 
-CHANGES = Limit("email-changes", 3, timedelta(hours=1))
+BY_PERSON = Limit("email-changes", 3, timedelta(hours=1))
+BY_ADDRESS = Limit("email-changes-by-address", 3, timedelta(hours=1))
+"""Whoever asks: or one person with many accounts could fill anybody's mailbox."""
 
 
 class NewEmail(Body):
@@ -61,12 +63,18 @@ class ByToken(Body):
 
 @router.post("/account/email", status_code=HTTPStatus.ACCEPTED)
 async def want_email(
-    body: NewEmail, person: Asking, service: Running, settings: Config, *, passwords: Hashing
+    body: NewEmail,
+    person: Asking,
+    service: Running,
+    *,
+    settings: Config,
+    passwords: Hashing,
+    key: IdempotencyKey = None,
 ) -> Change:
     """Have a code mailed to the new address. The answer is the same whether somebody has it or not."""
     await prove_password(service, passwords, person, body.password)
-    await count_try(service, CHANGES.at(settings, person.account_id))
-    change_id, code = uuid4(), new_code()
+    await count_try(service, BY_PERSON.at(settings, person.account_id), BY_ADDRESS.at(settings, body.email))
+    change_id, code = id_for(key, "email-change", person.account_id, body.email), new_code()
     command = RequestEmailChange(
         account_id=person.account_id,
         change_id=change_id,

@@ -30,7 +30,7 @@ from services.account.domain.access import CODE_WRONG, RESET_LIFE
 from services.account.passwords import is_address
 from services.account.repository import passwords as repository
 from services.account.repository import registrations
-from shared.http import Body, refused
+from shared.http import Body, IdempotencyKey, id_for, refused
 from shared.security import digest
 from shared.service import Running
 from shared.throttle import Limit
@@ -81,13 +81,15 @@ async def change_password(body: NewPassword, person: Asking, service: Running, p
 
 
 @router.post("/password-resets", status_code=HTTPStatus.ACCEPTED)
-async def forget_password(body: Forgotten, service: Running, settings: Config, network: Network) -> Reset:
+async def forget_password(
+    body: Forgotten, service: Running, settings: Config, network: Network, key: IdempotencyKey = None
+) -> Reset:
     """Have a code mailed that sets another password. The answer is the same whether the address is known or not.
 
     For an unknown one the same is done for an account of nobody, so that it takes as long, also to confirm.
     """
     await count_try(service, BY_ADDRESS.at(settings, body.email), by_network(BY_NETWORK, settings, network))
-    reset_id, code = uuid4(), new_code()
+    reset_id, code = id_for(key, "password-reset", body.email), new_code()
     async with service.engine.connect() as connection:
         account_id = await registrations.account_with(connection, body.email)
     command = RequestPasswordReset(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -10,7 +10,7 @@ from fastapi import APIRouter, Response
 from fastapi import Body as FromBody
 from pydantic import BaseModel, EmailStr, StringConstraints
 
-from services.account.api.doors import Asking, Config, Language, Region, done, policy_outdated
+from services.account.api.doors import Asking, Config, Language, Region, count_try, done, policy_outdated
 from services.account.commands import AgreeToPolicy, ChangeAvatar, ChangeProfile
 from services.account.repository import profile
 from services.account.settings import Settings
@@ -19,9 +19,12 @@ from shared.contracts.base import Label, Text
 from shared.http import Body, IfMatch, IfNoneMatch, Problem, etag, expected_version, picture_problem
 from shared.security import Person
 from shared.service import Running, Service
+from shared.throttle import Limit
 
 router = APIRouter(prefix="/v1/account", tags=["account"])
 
+AVATARS = Limit("avatars", 20, timedelta(hours=1))
+"""To decode a picture is work."""
 UNCHANGED: dict[int | str, dict[str, Any]] = {HTTPStatus.NOT_MODIFIED: {"description": "As it was seen."}}
 
 
@@ -115,14 +118,21 @@ async def change_account(
 async def set_avatar(
     person: Asking,
     service: Running,
+    settings: Config,
+    *,
     picture: Annotated[bytes, FromBody(media_type="image/*")] = b"",
+    seen: IfMatch = None,
 ) -> None:
     """Set the avatar: PNG, JPEG or WebP of at most 1 MiB. Only its pixels are kept."""
+    await count_try(service, AVATARS.at(settings, person.account_id))
     try:
         clean = await pictures.clean(picture)
     except pictures.BadPicture as bad:
         raise picture_problem(bad.slug) from None
-    command = ChangeAvatar(account_id=person.account_id, avatar=clean.content, media_type=clean.media_type)
+    version = expected_version(seen)
+    command = ChangeAvatar(
+        account_id=person.account_id, avatar=clean.content, media_type=clean.media_type, version=version
+    )
     await done(service, command)
 
 
@@ -136,14 +146,15 @@ async def see_avatar(person: Asking, service: Running, seen: IfNoneMatch = None)
     tag = etag(picture["version"])
     if seen == tag:
         return _as_seen(tag)
-    headers = {"ETag": tag, "Content-Disposition": "inline"}
+    headers = {"ETag": tag, "Content-Disposition": 'inline; filename="avatar"'}
     return Response(picture["avatar"], headers=headers, media_type=picture["avatar_media_type"])
 
 
 @router.delete("/avatar", status_code=HTTPStatus.NO_CONTENT)
-async def clear_avatar(person: Asking, service: Running) -> None:
+async def clear_avatar(person: Asking, service: Running, seen: IfMatch = None) -> None:
     """Have no avatar."""
-    await done(service, ChangeAvatar(account_id=person.account_id, avatar=None, media_type=None))
+    version = expected_version(seen)
+    await done(service, ChangeAvatar(account_id=person.account_id, avatar=None, media_type=None, version=version))
 
 
 @router.post("/agreements", status_code=HTTPStatus.CREATED)

@@ -20,15 +20,19 @@ async def change_profile(work: Work, commands: Sequence[ChangeProfile]) -> list[
 
 
 async def _change(work: Work, command: ChangeProfile) -> Ok | Refusal:
-    version = await profile.version(work.connection, command.account_id)
-    if version is None:
-        return ACCOUNT_CLOSED
-    if command.version not in (None, version):
-        return CHANGED_MEANWHILE
+    if refusal := await _not_as_seen(work, command):
+        return refusal
     changed = command.changes and await profile.change(work.connection, command.account_id, **command.changes)
     if changed and "language" in command.changes:
         await announce_contact(work, command)
     return Ok()
+
+
+async def _not_as_seen(work: Work, command: ChangeProfile | ChangeAvatar) -> Refusal | None:
+    version = await profile.version(work.connection, command.account_id)
+    if version is None:
+        return ACCOUNT_CLOSED
+    return CHANGED_MEANWHILE if command.version not in (None, version) else None
 
 
 async def announce_contact(work: Work, command: Command) -> None:
@@ -38,12 +42,16 @@ async def announce_contact(work: Work, command: Command) -> None:
 
 
 @handlers.of(ChangeAvatar)
-async def change_avatar(work: Work, commands: Sequence[ChangeAvatar]) -> None:
-    """Set or clear it."""
+async def change_avatar(work: Work, commands: Sequence[ChangeAvatar]) -> list[Refusal | None]:
+    """Set or clear it, if it still is what the person has seen."""
+    outcomes: list[Refusal | None] = []
     for command in commands:
-        await profile.change(
-            work.connection, command.account_id, avatar=command.avatar, avatar_media_type=command.media_type
-        )
+        refusal = await _not_as_seen(work, command)
+        if not refusal:
+            picture = {"avatar": command.avatar, "avatar_media_type": command.media_type}
+            await profile.change(work.connection, command.account_id, **picture)
+        outcomes.append(refusal)
+    return outcomes
 
 
 @handlers.of(AgreeToPolicy)

@@ -118,7 +118,7 @@ async def see_picture(feedback_id: UUID, number: Number, person: Asking, service
         picture = await repository.picture(connection, person.account_id, feedback_id, number)
     if not picture:
         raise Problem(HTTPStatus.NOT_FOUND, "no-such-picture-here")
-    headers = {"Content-Disposition": "inline"}
+    headers = {"Content-Disposition": 'inline; filename="picture"'}
     return Response(picture["content"], media_type=picture["media_type"], headers=headers)
 
 
