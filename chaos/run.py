@@ -21,7 +21,7 @@ from chaos.plan import drawn
 from chaos.publisher import publishing
 from chaos.rest import wait_for_rest
 from chaos.verdict import Line, judged, rows_of_staying
-from ops.demo.doors import open_doors
+from ops.demo.doors import NotHeldError, open_doors
 from ops.demo.leftovers import Rows
 from ops.system import Tell, running
 
@@ -30,6 +30,7 @@ SETTLE_SECONDS = 60.0
 RESERVE = 12
 """So many leave one by one at the end, to reach failpoints that nobody has reached yet."""
 STIR_SECONDS = 2.0
+MOMENT_SECONDS = (0.2, 1.0)
 MUCH = 25_000
 """Readings of one person that are erased part by part."""
 
@@ -104,6 +105,8 @@ class _Run:
         self.outcome = outcome
         self.failpoints = [fault for fault in plan if isinstance(fault, AtFailpoint)]
         self.others = [fault for fault in plan if not isinstance(fault, AtFailpoint)]
+        self.moments = [world.rng.uniform(*MOMENT_SECONDS) for _ in self.others]
+        """So long after its wave each strikes."""
 
     async def play(self) -> None:
         before = await self._settle_in()
@@ -120,13 +123,17 @@ class _Run:
         await settle(world.installation, everybody)
         await life.bind()
         await life.owe()
-        await self._rest(0, SETTLE_SECONDS)
+        await self._settled()
         await life.report(everybody)
         if any(fault.point == "owner.part" for fault in self.failpoints):
             await life.report(life.crowd.leaving[:1], MUCH)
-        await self._rest(0, SETTLE_SECONDS)
+        await self._settled()
         world.tell(f"{len(everybody)} people have settled in after {monotonic() - started:.1f} s")
         return await rows_of_staying(world)
+
+    async def _settled(self) -> None:
+        if on_its_way := await self._rest(0, SETTLE_SECONDS):
+            raise NotHeldError(f"people cannot settle in: {'; '.join(on_its_way)}")
 
     async def _rest(self, orders: int, patience: float) -> list[str]:
         _, on_its_way = await wait_for_rest(self.world.installation, orders, patience)
@@ -142,9 +149,10 @@ class _Run:
         leaving = self.world.life.crowd.leaving[:-RESERVE]
         async with asyncio.TaskGroup() as wishes:
             wishes.create_task(self._also())
-            for wave, fault in zip(_parts(leaving, len(self.others)), self.others, strict=True):
+            waves = _parts(leaving, len(self.others))
+            for wave, fault, moment in zip(waves, self.others, self.moments, strict=True):
                 wishes.create_task(self._wave(wave))
-                await asyncio.sleep(self.world.rng.uniform(0.2, 1.0))
+                await asyncio.sleep(moment)
                 self.world.tell(f"now: {fault.words}")
                 await fault.strike(self.world)
                 self.world.over()
