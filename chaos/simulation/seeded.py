@@ -37,7 +37,7 @@ async def _poll(world: World, draw: Random) -> None:
         (service, number)
         for service in SERVICES
         for number, reader in enumerate(world.rooms[service].readers)
-        if reader.waiting
+        if reader.waiting and reader.group.name != world.slow
     ]
     if waiting:
         service, number = draw.choice(waiting)
@@ -175,6 +175,7 @@ async def run(seed: int, watch: Callable[[World], None] = lambda _: None) -> Wor
 
 def _set_up(world: World, draw: Random) -> None:
     world.patient = draw.random() < 0.5
+    world.slow = draw.choice((None, *sorted(world.broker.groups)))
     world.is_late = lambda: draw.random() < 0.15
     for person in world.people:
         mailbox(world, person, draw)

@@ -115,6 +115,8 @@ class World:
         self.running = ""
         self.patient = False
         """Whether operations leave alone what a closed account holds, until it lapses."""
+        self.slow: str | None = None
+        """A group that does not get to read while there is trouble."""
         self.passed_over = False
         """Whether somebody has not read all."""
         self.silent: set[str] = set()
