@@ -51,7 +51,8 @@ def main(  # noqa: PLR0913 - one for each thing that can be asked for
         for name, (title, values) in plan.charts.items():
             bars(CHARTS / f"{name}.svg", title, values)
     if as_json:
-        facts = {"machine": _machine(), "figures": [figure.facts() for figure in plan.figures]}
+        figures = [figure.facts() for figure in plan.figures]
+        facts = {"machine": _machine(), "figures": figures, "charts": plan.charts}
         print(json.dumps(facts, indent=2))  # noqa: T201 - standard output is the door for programs
     else:
         Console().print(table(plan.figures))

@@ -7,11 +7,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import pygal
-from pygal.style import CleanStyle
+from jinja2 import Environment, FileSystemLoader
 from rich.table import Table
 
 from bench.measure import spread
+
+COLOURS = ("#3b6ea5", "#b8c4ce")
+WIDEST = 480
+_templates = Environment(
+    loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+)
 
 
 @dataclass(frozen=True)
@@ -79,13 +84,15 @@ def _said(number: float | None) -> str:
 
 def bars(path: Path, title: str, values: Mapping[str, Mapping[str, float]]) -> None:
     """Draw bars: for each label one of each series."""
-    labels = list(dict.fromkeys(label for series in values.values() for label in series))
-    chart = pygal.HorizontalBar(
-        js=[], title=title, style=CleanStyle, width=760, height=140 + 44 * len(labels), print_values=True
-    )
-    chart.value_formatter = _said
-    chart.x_labels = labels
-    for name, series in values.items():
-        chart.add(name, [series.get(label) for label in labels])
+    series = dict(zip(values, COLOURS, strict=False))
+    most = max(value for named in values.values() for value in named.values())
+    drawn, y = [], 50
+    for label in dict.fromkeys(label for named in values.values() for label in named):
+        for nth, (name, colour) in enumerate(series.items()):
+            value = values[name].get(label, 0.0)
+            about = {"label": "" if nth else label, "y": y, "colour": colour, "said": _said(value)}
+            drawn.append(about | {"width": round(WIDEST * value / most)})
+            y += 22
+        y += 12
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(chart.render())
+    path.write_text(_templates.get_template("bars.svg").render(title=title, bars=drawn, series=series, height=y + 40))
