@@ -18,6 +18,8 @@ PLANTED = {
         "from services.account.models import Account",
     ),
     "shared imports a service": ("shared/clock.py", "import services.account.commands"),
+    "a service imports what measures it": ("services/device/domain.py", "import bench.measure"),
+    "the ground imports what breaks it": ("shared/failpoints.py", "import chaos.plan"),
     "a service imports the operations": ("services/notifier/mails.py", "import ops.mailbox"),
     "a rule knows the database": ("services/account/domain/access.py", "import sqlalchemy"),
     "a command knows the framework": ("services/device/commands.py", "import fastapi"),
@@ -31,7 +33,7 @@ PLANTED = {
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Copy what the rules are about."""
     directory = tmp_path_factory.mktemp("copy")
-    for room in ("ops", "services", "shared"):
+    for room in ("bench", "chaos", "ops", "services", "shared"):
         shutil.copytree(ROOT / room, directory / room, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", directory)
     return directory
