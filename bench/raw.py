@@ -7,6 +7,7 @@ and sends the same mails. It has no outbox, inbox, lock, mark, dead letter or re
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -264,6 +265,7 @@ ROLES = {"account": account, "device": device, "requests": requests, "notifier":
 
 async def main(name: str) -> None:
     """Play one role until ended."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     async with _role(name) as role:
         await ROLES[name](role)
 
