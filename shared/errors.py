@@ -6,6 +6,7 @@ import traceback
 from pathlib import Path
 
 from aiokafka.errors import KafkaError
+from asyncpg import InterfaceError
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -23,6 +24,9 @@ def is_transient(error: BaseException) -> bool:
     """Tell whether the same attempt can succeed later without anybody's hand."""
     if isinstance(error, (NotNow, OSError, KafkaError, PoolTimeoutError)):
         return True
+    if isinstance(error, InterfaceError):
+        # The driver's own, while a connection is made ready: it was lost at that moment. A value is what never fits.
+        return not isinstance(error, ValueError)
     if not isinstance(error, DBAPIError):
         return False
     state = sqlstate(error)

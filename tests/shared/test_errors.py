@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import asyncpg
 import pytest
 from aiokafka.errors import KafkaConnectionError
 from pydantic import ValidationError
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -86,6 +88,31 @@ async def test_a_deadlock_and_a_lock_not_had_in_time_pass_by_themselves(room: Op
         with pytest.raises(DBAPIError) as caught:
             await account.run(statement)
         assert is_transient(caught.value), state
+
+
+async def test_a_connection_that_is_lost_while_it_is_made_ready_passes_by_itself(room: OpenRoom) -> None:
+    account = await room("account")
+
+    def lose(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's, as SQLAlchemy wraps it
+        connection.driver_connection.terminate()
+        connection.run_async(lambda driver: driver.execute("SELECT 1"))
+
+    event.listen(account.engine.sync_engine, "connect", lose)
+    with pytest.raises(asyncpg.InterfaceError) as caught:
+        await account.run("SELECT 1")
+
+    assert is_transient(caught.value)
+
+
+async def test_a_value_that_the_driver_itself_refuses_never_passes(room: OpenRoom) -> None:
+    account = await room("account")
+    url = account.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    connection = await asyncpg.connect(url)
+    with pytest.raises(asyncpg.DataError) as caught:
+        await connection.fetch("SELECT $1::int", "no number")
+    await connection.close()
+
+    assert not is_transient(caught.value)
 
 
 @pytest.mark.parametrize("error", [NotNow(), OSError(), KafkaConnectionError(), PoolTimeoutError()], ids=repr)
