@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import asyncpg
 import pytest
 from aiokafka.errors import KafkaConnectionError
 from pydantic import ValidationError
@@ -65,6 +67,28 @@ def test_an_exception_is_told_by_type_and_place() -> None:
 
 def test_a_group_is_told_by_its_first() -> None:
     assert describe(ExceptionGroup(SECRET, [raised()])) == describe(raised())
+
+
+@pytest.mark.parametrize("cut", ["by the network", "by the server"])
+async def test_a_connection_that_is_cut_just_when_it_is_made_passes_by_itself(
+    room: OpenRoom, monkeypatch: pytest.MonkeyPatch, cut: str
+) -> None:
+    engine = (await room("device")).engine
+    await engine.dispose()
+    prepare = asyncpg.Connection.set_type_codec
+
+    async def prepare_too_late(connection: asyncpg.Connection, name: str, **more: Any) -> None:  # noqa: ANN401 - its own
+        if cut == "by the network":
+            connection.terminate()
+        else:
+            await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        await prepare(connection, name, **more)
+
+    monkeypatch.setattr(asyncpg.Connection, "set_type_codec", prepare_too_late)
+    with pytest.raises((asyncpg.InterfaceError, asyncpg.PostgresError)) as caught:
+        await engine.connect()
+
+    assert is_transient(caught.value)
 
 
 @pytest.mark.parametrize("kind", ["uuid", "integer"], ids=["by the server", "by the driver"])
