@@ -5,8 +5,8 @@ from __future__ import annotations
 import traceback
 from pathlib import Path
 
+import asyncpg
 from aiokafka.errors import KafkaError
-from asyncpg import InterfaceError
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -24,21 +24,21 @@ def is_transient(error: BaseException) -> bool:
     """Tell whether the same attempt can succeed later without anybody's hand."""
     if isinstance(error, (NotNow, OSError, KafkaError, PoolTimeoutError)):
         return True
-    if isinstance(error, InterfaceError):
-        # The driver's own, while a connection is made ready: it was lost at that moment. A value is what never fits.
+    # The driver's own come as they are where a connection is cut just when it is made.
+    if isinstance(error, asyncpg.InterfaceError):
         return not isinstance(error, ValueError)
-    if not isinstance(error, DBAPIError):
+    if not isinstance(error, (DBAPIError, asyncpg.PostgresError)):
         return False
     state = sqlstate(error)
-    if state is None:
+    if state is None and isinstance(error, DBAPIError):
         # The driver itself refuses a value that does not fit the column: that never passes.
         return not isinstance(error.orig and error.orig.__cause__, ValueError)
-    return state.startswith(TRANSIENT_SQLSTATES)
+    return state is not None and state.startswith(TRANSIENT_SQLSTATES)
 
 
-def sqlstate(error: DBAPIError) -> str | None:
+def sqlstate(error: DBAPIError | asyncpg.PostgresError) -> str | None:
     """Read PostgreSQL's five characters for what went wrong."""
-    state: str | None = getattr(error.orig, "sqlstate", None)
+    state: str | None = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None)
     return state
 
 

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from aiokafka.errors import KafkaConnectionError
 from pydantic import ValidationError
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -69,6 +69,28 @@ def test_a_group_is_told_by_its_first() -> None:
     assert describe(ExceptionGroup(SECRET, [raised()])) == describe(raised())
 
 
+@pytest.mark.parametrize("cut", ["by the network", "by the server"])
+async def test_a_connection_that_is_cut_just_when_it_is_made_passes_by_itself(
+    room: OpenRoom, monkeypatch: pytest.MonkeyPatch, cut: str
+) -> None:
+    engine = (await room("device")).engine
+    await engine.dispose()
+    prepare = asyncpg.Connection.set_type_codec
+
+    async def prepare_too_late(connection: asyncpg.Connection, name: str, **more: Any) -> None:  # noqa: ANN401 - its own
+        if cut == "by the network":
+            connection.terminate()
+        else:
+            await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        await prepare(connection, name, **more)
+
+    monkeypatch.setattr(asyncpg.Connection, "set_type_codec", prepare_too_late)
+    with pytest.raises((asyncpg.InterfaceError, asyncpg.PostgresError)) as caught:
+        await engine.connect()
+
+    assert is_transient(caught.value)
+
+
 @pytest.mark.parametrize("kind", ["uuid", "integer"], ids=["by the server", "by the driver"])
 async def test_what_the_database_refuses_is_told_without_what_it_was_given_and_is_not_tried_again(
     room: OpenRoom, kind: str
@@ -88,20 +110,6 @@ async def test_a_deadlock_and_a_lock_not_had_in_time_pass_by_themselves(room: Op
         with pytest.raises(DBAPIError) as caught:
             await account.run(statement)
         assert is_transient(caught.value), state
-
-
-async def test_a_connection_that_is_lost_while_it_is_made_ready_passes_by_itself(room: OpenRoom) -> None:
-    account = await room("account")
-
-    def lose(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's, as SQLAlchemy wraps it
-        connection.driver_connection.terminate()
-        connection.run_async(lambda driver: driver.execute("SELECT 1"))
-
-    event.listen(account.engine.sync_engine, "connect", lose)
-    with pytest.raises(asyncpg.InterfaceError) as caught:
-        await account.run("SELECT 1")
-
-    assert is_transient(caught.value)
 
 
 async def test_a_value_that_the_driver_itself_refuses_never_passes(room: OpenRoom) -> None:
