@@ -92,9 +92,10 @@ async def sole_holder(engine: AsyncEngine, name: str, retry_seconds: float = 1.0
             await connection.invalidate()
 
 
-def newest_migration(migrations: Path) -> str:
+def newest_migration(migrations: Path) -> str | None:
     """Name the newest migration. They are numbered: to be asked, Alembic would be loaded into every service."""
-    return max(path.name for path in (migrations / "versions").glob("[0-9]*.py")).partition("_")[0]
+    numbers = [path.name.partition("_")[0] for path in (migrations / "versions").glob("[0-9]*.py")]
+    return max(numbers, default=None)
 
 
 async def missing_migrations(engine: AsyncEngine, migrations: Path) -> bool:
