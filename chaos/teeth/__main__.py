@@ -32,7 +32,7 @@ make teeth                                                  # all, by all three:
 
 Exit code 1 where nobody finds a sabotage. `chaos/teeth/sabotages.py` has them: a text that stands in a file exactly
 once, and what takes its place. A named test has found it when it fails by what it asserts. The simulation has seeds
-0 to 499. Chaos has seeds 1 to 20 with 60 people, on real engines: first those whose faults bear on the sabotage. Of
+0 to 499. Chaos has those of seeds 1 to 20 whose faults bear on the sabotage, with 60 people, on real engines. Of
 what does not hold it counts only what is said of the system, not that a fault came too late to happen.
 
 The table is what was seen (`chaos/teeth/seen.json`); `--write` adds to it. In brackets: looked for in vain. A minus:

@@ -19,7 +19,7 @@ class Sabotage:
     tests: tuple[str, ...]
     """Those that find it, as narrow as can be."""
     seeds: tuple[int, ...] = ()
-    """Seeds of chaos whose faults bear on it: tried first. None: chaos does nothing in which it would show."""
+    """Seeds of chaos whose faults bear on it. None: chaos does nothing in which it would show."""
 
     def applied(self, text: str) -> str:
         """Damage the text of the file; ValueError where it no longer fits."""
@@ -88,7 +88,7 @@ SABOTAGES = (
         "        for order in orders:\n            self._announce(work, order, receipts[order.account_id])",
         "        for order in orders:\n            if order.account_id in due:\n"
         "                self._announce(work, order, receipts[order.account_id])",
-        ("tests/notifier/test_handlers.py::test_asked_again_after_the_erasure_notifier_gives_its_receipt_again",),
+        ("tests/device/test_erasing_much.py::test_an_order_repeated_meanwhile_is_answered_only_when_it_is_done",),
         (4, 10),
     ),
     Sabotage(

@@ -33,7 +33,7 @@ def test_the_tests_that_find_a_sabotage_exist(sabotage: Sabotage) -> None:
 
 
 @every_sabotage
-def test_the_seeds_that_are_tried_first_are_among_the_twenty(sabotage: Sabotage) -> None:
+def test_its_seeds_are_among_the_twenty(sabotage: Sabotage) -> None:
     assert set(sabotage.seeds) <= set(CHAOS_SEEDS)
 
 
