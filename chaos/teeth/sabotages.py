@@ -136,7 +136,7 @@ SABOTAGES = (
         "shared/messaging/dead_letters.py",
         "        .order_by(DeadLetter.id)\n        .with_for_update()",
         "        .order_by(DeadLetter.id.desc())\n        .with_for_update()",
-        ("tests/messaging/test_consumer.py::test_redrive_handles_all_of_the_account_in_that_topic_in_order",),
+        ("tests/messaging/test_consumer.py::test_what_is_redriven_is_told_in_the_order_in_which_it_happened",),
     ),
     Sabotage(
         "the relay forgets what did not arrive",
@@ -163,9 +163,7 @@ SABOTAGES = (
         "            yield work\n            await outbox.add(connection, work.announced)",
         "            yield work\n        async with self.engine.begin() as connection:\n"
         "            await outbox.add(connection, work.announced)",
-        (
-            "tests/messaging/test_relay.py::test_an_event_that_the_broker_would_not_take_is_refused_where_it_is_announced",
-        ),
+        ("tests/messaging/test_relay.py::test_what_cannot_be_announced_has_not_happened",),
         (6, 19, 12, 5, 13),
     ),
     Sabotage(
@@ -212,7 +210,7 @@ SABOTAGES = (
         "services/requests/handlers.py",
         "        if order.opened_at and owing:",
         "        if not order.opened_at and owing:",
-        ("tests/shared/test_owner.py::test_a_new_owner_is_admitted_asked_and_released_without_a_word_in_requests",),
+        ("tests/test_every_handler.py::test_a_handler_does_what_it_is_for[requests: Remind]",),
         (4, 10),
     ),
     Sabotage(
