@@ -180,7 +180,7 @@ SABOTAGES = (
         "        if not due:\n            return",
         "        if due:\n            return",
         ("tests/messaging/test_purge.py::test_a_personal_topic_is_emptied_up_to_the_stored_position_and_no_further",),
-        (14, 1, 7),
+        (1, 14, 7),
     ),
     Sabotage(
         "the position is not stored",
@@ -188,7 +188,7 @@ SABOTAGES = (
         "    if ends:\n",
         "    if not ends:\n",
         ("tests/messaging/test_consumer.py::test_what_stands_before_the_stored_position_is_passed_over",),
-        (14, 1, 7),
+        (1, 14, 7),
     ),
     Sabotage(
         "a recreated topic is taken for the one before",
@@ -270,5 +270,21 @@ SABOTAGES = (
         "    name = type(error).__name__\n",
         "    name = f'{type(error).__name__}: {error}'\n",
         ("tests/shared/test_errors.py::test_an_exception_is_told_by_type_and_place",),
+    ),
+    Sabotage(
+        "the mailer logs to whom it writes",
+        "services/notifier/mailer.py",
+        "message.id, message.kind, outcome)",
+        "message.id, message.address, outcome)",
+        ("tests/notifier/test_mailer.py::test_nothing_of_a_person_stands_in_the_log",),
+        (1, 13),
+    ),
+    Sabotage(
+        "an order ends without a certificate",
+        "services/requests/handlers.py",
+        "        await repository.save_certificates(work.connection, documents)\n",
+        "",
+        ("tests/account/test_holds.py::test_the_supplement_reaches_the_certificate",),
+        (1, 13),
     ),
 )
