@@ -38,6 +38,9 @@ lock: setup  ## renew requirements.lock
 chaos-deep: setup  ## a million seeds of the simulation, and every pair of crashes
 	$(BIN)/python -m chaos.simulation --pairs && $(BIN)/python -m chaos.simulation --seeds 1000000
 
+teeth: setup  ## damage it in one place after the other, and see which test, simulation or chaos finds it (two hours)
+	$(BIN)/python -m chaos.teeth
+
 clean:  ## forget the local system: its data, secrets and mail
 	rm -rf .adieu
 
@@ -52,4 +55,4 @@ COMPILE := --quiet --group dev --universal --python-version 3.11 --generate-hash
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline --editable .
 	touch $@
 
-.PHONY: help setup demo up test check bench bench-soak chaos chaos-deep format lock clean
+.PHONY: help setup demo up test check bench bench-soak chaos chaos-deep teeth format lock clean

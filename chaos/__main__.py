@@ -6,7 +6,7 @@ import asyncio
 import logging
 import shutil
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import quantiles
 from time import monotonic
@@ -15,13 +15,22 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from chaos.run import Outcome, run
+from chaos.run import REST_SECONDS, Outcome, run
 from ops.foreground import until_told_to_stop
 from ops.installation import DEFAULT_DIRECTORY
 from ops.screens import show_json
 
 INTERRUPTED = 130
 PEOPLE = 200
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many people there are, and how many seconds they have to come to rest."""
+
+    people: int
+    patience: float
+
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -32,6 +41,7 @@ def main(
     seed: Annotated[int, typer.Option(help="What goes wrong.")] = 1,
     seeds: Annotated[str, typer.Option(help="Several, such as 1-20.")] = "",
     people: Annotated[int, typer.Option(min=30, help="How many there are.")] = PEOPLE,
+    patience: Annotated[float, typer.Option(help="How many seconds it has to come to rest.")] = REST_SECONDS,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Keep data and logs of the runs that held too.")] = False,
     directory: Annotated[Path, typer.Option(help="Where each run gets a directory.")] = DEFAULT_DIRECTORY / "chaos",
@@ -40,7 +50,8 @@ def main(
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     screen = Console(stderr=as_json, highlight=False, soft_wrap=True)
     wanted = _range(seeds) if seeds else [seed]
-    work = _all(wanted, people, directory, screen, keep=keep)
+    size = Size(people, patience)
+    work = _all(wanted, size, directory, screen, keep=keep)
     outcomes = asyncio.run(until_told_to_stop(work))
     if outcomes is None:
         raise typer.Exit(INTERRUPTED)
@@ -54,10 +65,10 @@ def _range(text: str) -> list[int]:
     return list(range(int(first), int(last or first) + 1))
 
 
-async def _all(seeds: list[int], people: int, directory: Path, screen: Console, *, keep: bool) -> list[Outcome]:
+async def _all(seeds: list[int], size: Size, directory: Path, screen: Console, *, keep: bool) -> list[Outcome]:
     outcomes = []
     for seed in seeds:
-        outcomes.append(await _one(seed, people, directory / f"seed-{seed}", screen))
+        outcomes.append(await _one(seed, size, directory / f"seed-{seed}", screen))
         if outcomes[-1].held and not keep:
             await asyncio.to_thread(_forget, directory / f"seed-{seed}")
     if len(outcomes) > 1:
@@ -65,14 +76,14 @@ async def _all(seeds: list[int], people: int, directory: Path, screen: Console, 
     return outcomes
 
 
-async def _one(seed: int, people: int, directory: Path, screen: Console) -> Outcome:
+async def _one(seed: int, size: Size, directory: Path, screen: Console) -> Outcome:
     started = monotonic()
 
     def tell(message: str) -> None:
         screen.print(f"{monotonic() - started:6.1f} s  {message}", style="dim")
 
-    screen.print(f"Seed {seed}, {people} people", style="bold")
-    outcome = await run(seed, people, directory, tell)
+    screen.print(f"Seed {seed}, {size.people} people", style="bold")
+    outcome = await run(seed, size.people, directory, tell, patience=size.patience)
     for line in outcome.lines:
         sign, style = ("✓", "green") if line.held else ("✗", "bold red")
         screen.print(f"[{style}]{sign}[/] {line.what}  [dim]{line.detail}[/]")

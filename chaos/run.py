@@ -52,7 +52,13 @@ class Outcome:
 
 
 async def run(
-    seed: int, people: int, directory: Path, tell: Tell, *, faults: Sequence[Fault] | None = None
+    seed: int,
+    people: int,
+    directory: Path,
+    tell: Tell,
+    *,
+    faults: Sequence[Fault] | None = None,
+    patience: float = REST_SECONDS,
 ) -> Outcome:
     """Run once, in a fresh directory."""
     started = monotonic()
@@ -67,7 +73,7 @@ async def run(
             fault.prepare(installation)
         async with _world(installation, seed, people, tell) as world:
             try:
-                await _Run(world, plan, outcome).play()
+                await _Run(world, plan, outcome, patience).play()
             except Exception as error:  # noqa: BLE001 - other seeds may still be run
                 trace = "".join(format_exception(error))
                 outcome.lines.append(Line("the run comes to its end", held=False, detail=trace))
@@ -99,10 +105,11 @@ async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
 
 
 class _Run:
-    def __init__(self, world: World, plan: Sequence[Fault], outcome: Outcome) -> None:
+    def __init__(self, world: World, plan: Sequence[Fault], outcome: Outcome, patience: float) -> None:
         self.world = world
         self.plan = plan
         self.outcome = outcome
+        self.patience = patience
         self.failpoints = [fault for fault in plan if isinstance(fault, AtFailpoint)]
         self.others = [fault for fault in plan if not isinstance(fault, AtFailpoint)]
         self.moments = [world.rng.uniform(*MOMENT_SECONDS) for _ in self.others]
@@ -176,14 +183,14 @@ class _Run:
     async def _come_to_rest(self) -> bool:
         world = self.world
         confirmed = sum(person.confirmed for person in world.life.crowd.leaving)
-        waited, on_its_way = await wait_for_rest(world.installation, confirmed, REST_SECONDS)
+        waited, on_its_way = await wait_for_rest(world.installation, confirmed, self.patience)
         recovery = monotonic() - world.calm_since
         self.outcome.recovery_seconds = recovery if waited is not None else None
         rest = f"{recovery:.1f} s after the last fault" if waited is not None else "; ".join(on_its_way[:5])
         self.outcome.lines.append(Line("everything has come to rest, without a hand", waited is not None, rest))
         if waited is not None:
             await world.life.come_late()
-            late = await self._rest(confirmed, REST_SECONDS)
+            late = await self._rest(confirmed, self.patience)
             detail = "; ".join(late[:5]) or "readings and feedback of who has left, published after that"
             self.outcome.lines.append(Line("late facts are taken in, and bring nobody back", not late, detail))
         return waited is not None

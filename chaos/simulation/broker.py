@@ -201,8 +201,10 @@ class Admin:
         self._log = log
 
     async def delete_records(self, wanted: Mapping[Any, Any]) -> None:
-        for place, until in wanted.items():
-            self._log.delete_before((place.topic, place.partition), until.before_offset)
+        for each, until in wanted.items():
+            place = (each.topic, each.partition)
+            all_of_it = until.before_offset < 0  # as a broker reads -1
+            self._log.delete_before(place, self._log.ends[place] if all_of_it else until.before_offset)
 
 
 class KnownTopics(TopicIds):

@@ -267,6 +267,7 @@ async def test_the_supplement_reaches_the_certificate(room: OpenRoom) -> None:
 
     # Then the certificate says both, and is still of the day of its completion
     (after,) = await requests.rows("orders")
+    assert after["certificate"] is not None
     entries = {each["owner"]: each["items"] for each in after["certificate"]["owners"]}
     of_installments = [each["outcome"] for each in entries["account"] if each["category"] == "installments"]
     assert of_installments == ["kept", "erased"]

@@ -13,8 +13,9 @@ from sqlalchemy import event as engine_event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.account.repository import installments as account_repository
+from services.notifier import repository as notifier_repository
 from services.requests import repository
-from shared.contracts.account import AccountCancelled, CancellationPossible, Origin
+from shared.contracts.account import AccountCancelled, AddressRegisteredAgain, CancellationPossible, Origin
 from shared.contracts.app import FeedbackSubmitted
 from shared.contracts.billing import InstallmentOwed, InstallmentPaid
 from shared.contracts.requests import ErasureOrdered
@@ -303,6 +304,22 @@ async def test_redrive_handles_all_of_the_account_in_that_topic_in_order(
     assert handled == 3
     assert await parked(account) == []
     assert await owing(account) == [named("owed", 2)]
+
+
+async def test_what_is_redriven_is_told_in_the_order_in_which_it_happened(
+    room: OpenRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notifier = await room("notifier")
+    with monkeypatch.context() as broken:
+        broken.setattr(
+            notifier_repository, "queue", Failing(notifier_repository.queue, RuntimeError("a bad release"))
+        )
+        await notifier.hears(fact(CancellationPossible, ANNA), fact(AddressRegisteredAgain, ANNA))
+
+    await notifier.consumer(ACCOUNTS).redrive((await letters(notifier))[0])
+
+    told = [row["kind"] for row in await notifier.rows("messages")]
+    assert told == ["cancellation-possible", "address-registered-again"]
 
 
 async def test_a_redrive_that_fails_anywhere_leaves_everything_parked(

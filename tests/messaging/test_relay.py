@@ -186,6 +186,23 @@ async def test_an_event_that_the_broker_would_not_take_is_refused_where_it_is_an
     assert await account.state() == before
 
 
+async def test_what_cannot_be_announced_has_not_happened(room: OpenRoom) -> None:
+    requests = await room("requests")
+    before = await requests.state()
+    huge = fact(ContactChanged, ANNA, version=1, email="a" * MAX_MESSAGE_BYTES, language="en")
+
+    async def erase_and_say_too_much() -> None:
+        async with requests.bus.work() as work:
+            await work.lock([erased(ANNA)])
+            await requests.bus.carry_out(work, [erased(ANNA)])
+            work.announce(huge)
+
+    with pytest.raises(EventTooLarge):
+        await erase_and_say_too_much()
+
+    assert await requests.state() == before
+
+
 async def test_the_largest_event_that_is_taken_reaches_the_broker(
     room: OpenRoom, broker: Broker, own_topic: OwnTopic
 ) -> None:
