@@ -25,7 +25,7 @@ these sabotages has to be found by a test; most are found by the [simulation](si
 too.
 
 ```sh
-make teeth                                                  # all, by all three: two hours
+make teeth                                                  # all, by all three: more than an hour
 .venv/bin/python -m chaos.teeth --by tests --by simulation  # some minutes
 .venv/bin/python -m chaos.teeth --only "the inbox is not asked"
 ```
