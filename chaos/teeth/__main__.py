@@ -21,7 +21,7 @@ DOCUMENT = ROOT / "docs" / "teeth.md"
 INTRODUCTION = """# Teeth
 
 What finds nothing proves nothing. So Adieu is damaged, in one place at a time, in a copy of the tree, and each of
-these sabotages has to be found by a test; most are found by the [simulation](simulation.md) and by [chaos](chaos.md)
+these sabotages has to be found by a test; many are found by the [simulation](simulation.md) and by [chaos](chaos.md)
 too.
 
 ```sh
