@@ -38,7 +38,7 @@ lock: setup  ## renew requirements.lock
 chaos-deep: setup  ## a million seeds of the simulation, and every pair of crashes
 	$(BIN)/python -m chaos.simulation --pairs && $(BIN)/python -m chaos.simulation --seeds 1000000
 
-teeth: setup  ## damage it in one place after the other, and see which test, simulation or chaos finds it (two hours)
+teeth: setup  ## damage it in one place after the other, and see which test, simulation or chaos finds it
 	$(BIN)/python -m chaos.teeth
 
 clean:  ## forget the local system: its data, secrets and mail

@@ -21,11 +21,11 @@ DOCUMENT = ROOT / "docs" / "teeth.md"
 INTRODUCTION = """# Teeth
 
 What finds nothing proves nothing. So Adieu is damaged, in one place at a time, in a copy of the tree, and each of
-these sabotages has to be found by a test; most are found by the [simulation](simulation.md) and by [chaos](chaos.md)
+these sabotages has to be found by a test; many are found by the [simulation](simulation.md) and by [chaos](chaos.md)
 too.
 
 ```sh
-make teeth                                                  # all, by all three: two hours
+make teeth                                                  # all, by all three: more than an hour
 .venv/bin/python -m chaos.teeth --by tests --by simulation  # some minutes
 .venv/bin/python -m chaos.teeth --only "the inbox is not asked"
 ```
