@@ -18,7 +18,7 @@ from shared.contracts.catalogue import facts_on
 from shared.contracts.topics import ACCOUNTS, ALL_TOPICS, CONTACTS, DEVICE_ACTIONS, INSTALLMENTS, PARTITIONS
 from shared.failpoints import POINTS
 
-FEWEST_TURNS, MOST_TURNS = 36, 84
+FEWEST_TURNS, MOST_TURNS = 40, 110
 SEEDS_EACH = 5
 """In so many seeds one after the other the same people do the same, and other things go wrong."""
 _PLAIN: dict[int, World] = {}
