@@ -18,14 +18,12 @@ from uuid import uuid4
 
 import asyncpg
 import httpx
-from argon2 import PasswordHasher
 
 from bench.measure import memory_megabytes, percentile
-from bench.people import Resident, residents, settle
+from bench.people import HASHER, PASSWORD, Resident, residents, settle
 from ops.installation import Installation
 from ops.system import System, running
 
-PASSWORD = "the heron reads at dusk"  # noqa: S105 - opens nothing
 OTHERS = 200
 """Each of them can leave once."""
 QUIET_SECONDS = 20.0
@@ -48,8 +46,7 @@ class Town:
         urls = self.system.installation.database_urls
         async with AsyncExitStack() as stack:
             connections = {name: await stack.enter_async_context(_connected(url)) for name, url in urls.items()}
-            hashed = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1).hash(PASSWORD)
-            await settle(connections, [self.much, *self.others], hashed, readings=60)
+            await settle(connections, [self.much, *self.others], HASHER.hash(PASSWORD), readings=60)
             columns = ("account_id", "binding_id", "measured_at", "event_id", "values")
             rows = _readings(self.much, readings)
             await connections["device"].copy_records_to_table("readings", columns=columns, records=rows)

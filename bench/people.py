@@ -10,12 +10,15 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
+from argon2 import PasswordHasher
 
 from shared.security import digest
 
 DEVICES, READINGS = 3, 60
 POLICY = "2026-01"
 PASSWORD = "a badger digs by moonlight"  # noqa: S105 - opens nothing
+HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+"""As account hashes."""
 AT_ONCE = 5_000
 Row = tuple[Any, ...]
 

@@ -9,16 +9,13 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from argon2 import PasswordHasher
-
 from bench import growth, million, readings, starting
 from bench.cancellations import Crowd, crowd, lone
-from bench.people import PASSWORD, residents, settle
+from bench.people import HASHER, PASSWORD, residents, settle
 from bench.report import Figure
 from bench.stages import adieu, floor, ground
 from ops.installation import SERVICES
 
-HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 MORE = 1.1
 """So many times what few cost may many cost."""
 
