@@ -6,10 +6,10 @@ from enum import StrEnum
 from typing import Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from shared.contracts.base import AccountEvent, Moment
-from shared.contracts.topics import ACCOUNTS, CONTACTS, SESSIONS
+from shared.contracts.base import SOURCE_PATTERN, AccountEvent, Moment
+from shared.contracts.topics import ACCOUNTS, CONSENTS, CONTACTS, SESSIONS
 
 
 class Origin(StrEnum):
@@ -187,3 +187,57 @@ class EmailChanged(AccountEvent):
     language: str
     undo_token: str
     undo_until: Moment
+
+
+class SenderMatched(AccountEvent):
+    """Whose address has written to the privacy mailbox: `account_id` is the one of the request where it is nobody's.
+
+    `sender` is a keyed digest of the address, the same for the same address, that account alone can make.
+    """
+
+    topic = ACCOUNTS
+    type: Literal["SenderMatched"] = "SenderMatched"
+    request_id: UUID
+    matched: bool
+    region: str | None = None
+    sender: str
+
+
+class Purpose(StrEnum):
+    """What a person can take back consent for."""
+
+    COLLECTION = "collection"
+    USE = "use"
+    DISCLOSURE = "disclosure"
+
+
+class Scope(BaseModel):
+    """One purpose at one service."""
+
+    model_config = ConfigDict(frozen=True)
+
+    purpose: Purpose
+    service: str = Field(pattern=SOURCE_PATTERN)
+
+
+class ConsentWithdrawn(AccountEvent):
+    """From `occurred_at` on: no collection, use or disclosure for these; what was before stays lawful."""
+
+    topic = CONSENTS
+    type: Literal["ConsentWithdrawn"] = "ConsentWithdrawn"
+    scopes: tuple[Scope, ...]
+    whole_policy: bool = False
+    """The privacy policy as a whole: the person can log in to see, export, cancel or agree again, nothing else."""
+    request_id: UUID | None = None
+    """The request that it carries out; none where the person did it in the app."""
+    reference: str | None = None
+    """What the person was given in the app, to see it again."""
+
+
+class ConsentGiven(AccountEvent):
+    """The person agrees again: a new period begins at `occurred_at`, the old one stays closed."""
+
+    topic = CONSENTS
+    type: Literal["ConsentGiven"] = "ConsentGiven"
+    scopes: tuple[Scope, ...]
+    whole_policy: bool = False

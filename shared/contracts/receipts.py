@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from shared.contracts.base import AccountEvent, Moment, OwnerEvent
-from shared.contracts.topics import RECEIPTS
+from shared.contracts.topics import EXPORTS, RECEIPTS
 
 
 class Phase(StrEnum):
@@ -70,3 +70,53 @@ class OwnerLeft(OwnerEvent):
 
     topic = RECEIPTS
     type: Literal["OwnerLeft"] = "OwnerLeft"
+
+
+class FieldOutcome(StrEnum):
+    """What became of one value that was to be put right."""
+
+    CORRECTED = "corrected"
+    UNCHANGED = "unchanged"
+    REFUSED = "refused"
+
+
+class CorrectedField(BaseModel):
+    """One field: named, never with its value."""
+
+    model_config = ConfigDict(frozen=True)
+
+    field: str = Field(pattern=r"^[a-z][a-z_.-]{0,59}$")
+    outcome: FieldOutcome
+    reason: str | None = Field(default=None, pattern=r"^[a-z-]{1,60}$")
+
+
+class DataCorrected(AccountEvent):
+    """A receipt: what became of each value that was to be put right."""
+
+    topic = RECEIPTS
+    type: Literal["DataCorrected"] = "DataCorrected"
+    request_id: UUID
+    fields: tuple[CorrectedField, ...]
+
+
+class ExportCompleted(AccountEvent):
+    """A receipt: the owner has sent all parts of its export; counts by category as in a receipt of an erasure."""
+
+    topic = RECEIPTS
+    type: Literal["ExportCompleted"] = "ExportCompleted"
+    request_id: UUID
+    parts: int = Field(ge=0)
+    counts: dict[str, int]
+
+
+class ExportPart(AccountEvent):
+    """One part of an export, encrypted (JWE) to the key of the one request that asked for it. Personal.
+
+    The plain text is a slice of one stream for each owner; parts are put together by their numbers, from 1.
+    """
+
+    topic = EXPORTS
+    type: Literal["ExportPart"] = "ExportPart"
+    request_id: UUID
+    number: int = Field(ge=1)
+    sealed: str = Field(repr=False)

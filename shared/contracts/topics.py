@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 PARTITIONS = 3
@@ -94,6 +94,27 @@ DEVICE_ACTIONS = Topic(
 )
 FEEDBACK = Topic("app.feedback.v1", owner="app", personal=True, reader="requests", retention=PERSONAL_RETENTION)
 INSTALLMENTS = Topic("billing.installments.v1", owner="billing")
+CONSENTS = Topic("account.consents.v1", owner="account")
+REQUESTS = Topic("requests.requests.v1", owner="requests")
+MESSAGES = Topic(
+    "requests.messages.v1", owner="requests", personal=True, reader="notifier", retention=PERSONAL_RETENTION
+)
+SENDERS = Topic(
+    "requests.senders.v1", owner="requests", personal=True, reader="account", retention=PERSONAL_RETENTION
+)
+ACCOUNT_CORRECTIONS = Topic(
+    "requests.corrections-account.v1",
+    owner="requests",
+    personal=True,
+    reader="account",
+    retention=PERSONAL_RETENTION,
+)
+DEVICE_CORRECTIONS = Topic(
+    "requests.corrections-device.v1", owner="requests", personal=True, reader="device", retention=PERSONAL_RETENTION
+)
+EXPORTS = Topic(
+    "*.exports.v1", owner="each data owner", personal=True, reader="requests", retention=PERSONAL_RETENTION
+)
 
 DATA_OWNERS = ("account", "device", "requests", "notifier")
 """The owners that Adieu comes with; others announce themselves."""
@@ -109,6 +130,13 @@ TOPICS = (
     DEVICE_ACTIONS,
     FEEDBACK,
     INSTALLMENTS,
+    CONSENTS,
+    REQUESTS,
+    MESSAGES,
+    SENDERS,
+    ACCOUNT_CORRECTIONS,
+    DEVICE_CORRECTIONS,
+    EXPORTS,
 )
 
 
@@ -117,8 +145,13 @@ def receipts_of(owner: str) -> Topic:
     return Topic(RECEIPTS.name_for(owner), owner=owner)
 
 
+def exports_of(owner: str) -> Topic:
+    """Where one data owner sends what it exports."""
+    return replace(EXPORTS, name=EXPORTS.name_for(owner), owner=owner)
+
+
 ALL_TOPICS = tuple(topic for topic in TOPICS if not topic.is_pattern) + tuple(
-    receipts_of(owner) for owner in DATA_OWNERS
+    topic for owner in DATA_OWNERS for topic in (receipts_of(owner), exports_of(owner))
 )
 """What is created before anything starts."""
 
