@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
@@ -73,3 +74,18 @@ class ContinueErasure(Command):
     """Erase the next part of an account that has much; after the last one, answer with the receipt."""
 
     outlives_account: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportAccount(Command):
+    """Send all that is the account's to whoever asked for it, encrypted to the key of that request."""
+
+    request_id: UUID
+    public_key: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContinueExport(Command):
+    """Send the next part of an account that has much; after the last one, say that it was the last."""
+
+    request_id: UUID

@@ -30,6 +30,7 @@ POINTS = {
     "owner.erased": "the rows are gone, no mark is left, uncommitted",
     "owner.marked": "the mark is left, the receipt is not announced, uncommitted",
     "owner.part": "one more part of very much is gone, uncommitted",
+    "export.part": "parts of an export are announced, how far it has come is not saved",
     "rollcall.opened": "an order is open, requests itself has not erased, uncommitted",
     "rollcall.taken": "receipts are counted in, nothing is saved",
     "rollcall.settled": "the last receipt of the data is in, uncommitted",

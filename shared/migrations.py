@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 from alembic import context, op
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import create_async_engine
 
 MOMENT = sa.DateTime(timezone=True)
@@ -105,6 +105,27 @@ def add_ended_sessions() -> None:
         sa.Column("ended_at", MOMENT, nullable=False),
     )
     op.create_index("ended_sessions_ended_at", "ended_sessions", ["ended_at"])
+
+
+def add_exports() -> None:
+    """Add how far exports have come."""
+    op.create_table(
+        "exports",
+        sa.Column("request_id", sa.Uuid, primary_key=True),
+        sa.Column("account_id", sa.Uuid, nullable=False),
+        sa.Column("public_key", JSONB, nullable=False),
+        sa.Column("ordered_at", MOMENT, nullable=False),
+        sa.Column("sheet", sa.Integer, nullable=False, server_default=sa.text("0")),
+        sa.Column("after", ARRAY(sa.Text)),
+        sa.Column("parts", sa.Integer, nullable=False, server_default=sa.text("0")),
+        sa.Column("counts", JSONB, nullable=False, server_default=sa.text("'{}'")),
+        sa.Column("ended", sa.Boolean, nullable=False, server_default=sa.false()),
+    )
+    op.create_index("exports_account", "exports", ["account_id"])
+    op.create_index("exports_ordered_at", "exports", ["ordered_at"])
+    unfinished = sa.text("NOT ended")
+    op.create_index("exports_unfinished", "exports", ["request_id"], postgresql_where=unfinished)
+    silence_statistics([("exports", "after")])
 
 
 def silence_statistics(columns: Iterable[tuple[str, str]]) -> None:

@@ -1,4 +1,4 @@
-"""The data-owner kit: announces what a service holds, erases on order, and answers with receipts."""
+"""The data-owner kit: announces what a service holds, erases and exports on order, and answers with receipts."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared import failpoints
 from shared.bus import Work
-from shared.commands import Command, ContinueErasure, EraseAccount
+from shared.commands import Command, ContinueErasure, EraseAccount, ExportAccount
 from shared.contracts.account import AccountCancelled
 from shared.contracts.base import Event
 from shared.contracts.receipts import ITEMS, DataErased, Item, Outcome, OwnerAnnounced, Phase
-from shared.contracts.requests import ErasureOrdered, OwnerAdmitted
+from shared.contracts.requests import ErasureOrdered, ExportOrdered, OwnerAdmitted
 from shared.contracts.topics import DATA_OWNERS
+from shared.exporting import Exporting
 from shared.personal_data import Erasure, Held
 from shared.tables import ClosedAccount, SharedBase
 
@@ -90,6 +91,7 @@ class DataOwner:
         self.phase = phase
         self.metadata = (*metadata, SharedBase.metadata)
         self.erasure = Erasure(*self.metadata)
+        self.exporting = Exporting(self.erasure)
         self.admitted = asyncio.Event()
         """Set once every order asks this owner; only then may it take data."""
         if name in DATA_OWNERS:
@@ -108,12 +110,19 @@ class DataOwner:
         )
 
     def command_for(self, event: Event) -> Command | None:
-        """Translate what tells an owner to erase: the cancellation itself, or an order that names this owner."""
+        """Translate what tells an owner to erase, or to export: the cancellation, or an order that names it."""
         match event:
             case AccountCancelled():
                 return EraseAccount(account_id=event.account_id, caused_by=event, order_id=event.order_id)
             case ErasureOrdered() if self.name in event.owners:
                 return EraseAccount(account_id=event.account_id, caused_by=event, order_id=event.order_id)
+            case ExportOrdered() if self.name in event.owners:
+                return ExportAccount(
+                    account_id=event.account_id,
+                    caused_by=event,
+                    request_id=event.request_id,
+                    public_key=event.public_key,
+                )
             case OwnerAdmitted() if event.owner == self.name:
                 self.admitted.set()
         return None

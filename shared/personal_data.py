@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     CursorResult,
     Integer,
+    Label,
     MetaData,
     Select,
     Table,
@@ -94,16 +95,21 @@ PROCESSING: Mapping[Category, Processing] = {
 
 @dataclass(frozen=True)
 class Personal:
-    """The column holds a person's data of this category."""
+    """The column holds a person's data of this category; of a `secret` an export says that it is there, not what."""
 
     category: Category
+    secret: bool = False
 
 
 @dataclass(frozen=True)
 class Opaque:
-    """The column holds nothing that says anything about a person: random ids, counters, marks."""
+    """The column holds nothing that says anything about a person: random ids, counters, marks.
+
+    One that ties rows together, or tells what kind a row is of, is `shown` to who asks for what is held.
+    """
 
     why: str
+    shown: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,9 +127,14 @@ def personal(category: Category, *args: Any, **options: Any) -> MappedColumn[Any
     return mapped_column(*args, info={"word": Personal(category)}, **options)
 
 
-def opaque(why: str, *args: Any, **options: Any) -> MappedColumn[Any]:  # noqa: ANN401 - mapped_column's own
+def secret(category: Category, *args: Any, **options: Any) -> MappedColumn[Any]:  # noqa: ANN401 - mapped_column's own
+    """Declare a column of a person's data that opens something: nobody is shown its value, the person neither."""
+    return mapped_column(*args, info={"word": Personal(category, secret=True)}, **options)
+
+
+def opaque(why: str, *args: Any, shown: bool = False, **options: Any) -> MappedColumn[Any]:  # noqa: ANN401 - the same
     """Declare a column that says nothing about a person, and why not."""
-    return mapped_column(*args, info={"word": Opaque(why)}, **options)
+    return mapped_column(*args, info={"word": Opaque(why, shown)}, **options)
 
 
 def passing(until: str, *args: Any, **options: Any) -> MappedColumn[Any]:  # noqa: ANN401 - mapped_column's own
@@ -166,6 +177,11 @@ def personal_columns(table: Table) -> dict[Category, list[Column[Any]]]:
         if isinstance(word, Personal):
             found.setdefault(word.category, []).append(column)
     return found
+
+
+def present(category: Category, columns: Iterable[ColumnElement[Any]]) -> Label[bool]:
+    """Write whether a row holds anything of a category: so rows are counted, erased as well as exported."""
+    return or_(*(column.is_not(None) for column in columns)).label(category.name)
 
 
 def omissions(metadata: Iterable[MetaData]) -> list[str]:
@@ -223,16 +239,13 @@ class _Step:
         gone = (
             delete(table)
             .where(_some_of(table, account) if self.many else account == any_(accounts))
-            .returning(account.label("account"), *(self._present(c) for c in self.categories))
+            .returning(account.label("account"), *(present(*each) for each in self.categories.items()))
             .cte()
         )
         counts = [
             func.count().filter(gone.columns[category.name]).label(category.name) for category in self.categories
         ]
         self.statement: Select[Any] = sql_select(gone.columns.account, *counts).group_by(gone.columns.account)
-
-    def _present(self, category: Category) -> Any:  # noqa: ANN401 - a SQL expression
-        return or_(*(column.is_not(None) for column in self.categories[category])).label(category.name)
 
 
 def _some_of(table: Table, account: Column[Any]) -> ColumnElement[bool]:
@@ -261,7 +274,9 @@ class Erasure:
 
     def __init__(self, *metadata: MetaData) -> None:
         tables = [table for each in metadata for table in each.tables.values()]
-        self._steps = [_Step(table) for table in tables if isinstance(table.info.get("rows"), OfAccount)]
+        self.tables = [table for table in tables if isinstance(table.info.get("rows"), OfAccount)]
+        """What is the account's: erased in this order, and exported."""
+        self._steps = [_Step(table) for table in self.tables]
         self.categories = tuple(sorted({category for step in self._steps for category in step.categories}))
 
     def nothing_of(self, account: InstrumentedAttribute[UUID]) -> ColumnElement[bool]:

@@ -18,7 +18,7 @@ from services.device.commands import (
 from services.device.domain import NO_SUCH_DEVICE, NOT_AVAILABLE, NOT_LOGGED_IN, Bound, decide_bind
 from services.device.models import OWNER
 from shared.bus import Handlers, Work
-from shared.commands import CHANGED_MEANWHILE, ContinueErasure, EraseAccount, Refusal
+from shared.commands import CHANGED_MEANWHILE, ContinueErasure, ContinueExport, EraseAccount, ExportAccount, Refusal
 from shared.contracts.device import DeviceActionRefused, DeviceBound, DeviceUnbound
 from shared.security import read_access_token
 from shared.sessions import ForgetSession, forget_sessions, no_longer_good
@@ -27,6 +27,8 @@ from shared.throttle import Limit, forgive, give_back, spend
 log = logging.getLogger(__name__)
 handlers = Handlers()
 handlers.of(ForgetSession)(forget_sessions)
+handlers.of(ExportAccount)(OWNER.exporting.begin)
+handlers.of(ContinueExport)(OWNER.exporting.go_on)
 
 BY_SERIAL = Limit("pairing-by-serial", 5, timedelta(hours=1))
 BY_PERSON = Limit("pairing-by-person", 10, timedelta(hours=1))

@@ -45,7 +45,7 @@ class Binding(Base):
     __tablename__ = "bindings"
     __table_args__ = (Index("bindings_account", "account_id"), rows(OfAccount()))
 
-    id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
+    id: Mapped[UUID] = opaque(RANDOM, primary_key=True, shown=True)
     account_id: Mapped[UUID] = opaque(RANDOM)
     serial: Mapped[str] = personal(Category.DEVICE_DATA, unique=True)
     name: Mapped[str | None] = personal(Category.DEVICE_DATA)
@@ -70,7 +70,7 @@ class Reading(Base):
     __table_args__ = rows(OfAccount(many=True))
 
     account_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
-    binding_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
+    binding_id: Mapped[UUID] = opaque(RANDOM, primary_key=True, shown=True)
     measured_at: Mapped[datetime] = personal(Category.DEVICE_DATA, primary_key=True)
     event_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
     values: Mapped[dict[str, Any]] = personal(Category.DEVICE_DATA)

@@ -26,12 +26,14 @@ from services.notifier.domain import (
 )
 from services.notifier.models import OWNER
 from shared.bus import Handlers, Work, closed_among
-from shared.commands import EraseAccount, Refusal
+from shared.commands import ContinueExport, EraseAccount, ExportAccount, Refusal
 from shared.sessions import ForgetSession, forget_sessions
 
 handlers = Handlers()
 NO_SUCH_NOTICE = Refusal("no-such-notice")
 handlers.of(ForgetSession)(forget_sessions)
+handlers.of(ExportAccount)(OWNER.exporting.begin)
+handlers.of(ContinueExport)(OWNER.exporting.go_on)
 
 
 @handlers.of(RememberContact)

@@ -21,7 +21,7 @@ from services.requests.models import OWNER
 from services.requests.rollcall import Change, Due, Order, Step
 from shared import failpoints
 from shared.bus import Handlers, Work
-from shared.commands import Command, EraseAccount, Refusal
+from shared.commands import Command, ContinueExport, EraseAccount, ExportAccount, Refusal
 from shared.contracts.receipts import Phase
 from shared.contracts.requests import ErasureCompleted, ErasureOrdered, ErasureSettled, OwnerAdmitted
 from shared.sessions import ForgetSession, forget_sessions
@@ -29,6 +29,8 @@ from shared.sessions import ForgetSession, forget_sessions
 handlers = Handlers()
 NO_SUCH_FEEDBACK = Refusal("no-such-feedback")
 handlers.of(ForgetSession)(forget_sessions)
+handlers.of(ExportAccount)(OWNER.exporting.begin)
+handlers.of(ContinueExport)(OWNER.exporting.go_on)
 
 
 class Ledger:

@@ -32,7 +32,7 @@ class Feedback(Base):
     __tablename__ = "feedback"
     __table_args__ = (Index("feedback_account", "account_id", "submitted_at", "id"), rows(OfAccount()))
 
-    id: Mapped[UUID] = opaque("random id, of the event", primary_key=True)
+    id: Mapped[UUID] = opaque("random id, of the event", primary_key=True, shown=True)
     account_id: Mapped[UUID] = opaque(RANDOM)
     text: Mapped[str] = personal(Category.FEEDBACK)
     submitted_at: Mapped[datetime] = personal(Category.FEEDBACK)
@@ -44,8 +44,8 @@ class FeedbackPicture(Base):
     __tablename__ = "feedback_pictures"
     __table_args__ = (Index("feedback_pictures_account", "account_id"), rows(OfAccount()))
 
-    feedback_id: Mapped[UUID] = opaque("random id", primary_key=True)
-    number: Mapped[int] = opaque("place among its pictures, from 1", Integer, primary_key=True)
+    feedback_id: Mapped[UUID] = opaque("random id", primary_key=True, shown=True)
+    number: Mapped[int] = opaque("place among its pictures, from 1", Integer, primary_key=True, shown=True)
     account_id: Mapped[UUID] = opaque(RANDOM)
     content: Mapped[bytes] = personal(Category.FEEDBACK)
     media_type: Mapped[str] = personal(Category.FEEDBACK)
