@@ -19,7 +19,6 @@ from services.notifier.commands import (
     SettleContact,
 )
 
-ENGLISH, SIMPLIFIED_CHINESE, GERMAN = LANGUAGES = ("en", "zh-Hans", "de")
 BY_MAIL_ALONE = frozenset(
     {
         Kind.CONFIRMATION_CODE,
@@ -169,8 +168,3 @@ def decide_step(message: Queued, outcome: Outcome) -> Step:
     if not message.order_id:
         return Step.FORGET
     return Step.ERASE if outcome is Outcome.DELIVERED else Step.ERASE_UNTOLD
-
-
-def language_for(tag: str) -> str:
-    """Choose the templates for a language tag (BCP 47): simplified Chinese for any Chinese, German, else English."""
-    return {"zh": SIMPLIFIED_CHINESE, "de": GERMAN}.get(tag.lower().partition("-")[0], ENGLISH)

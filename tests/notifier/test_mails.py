@@ -16,9 +16,10 @@ from jinja2 import Environment, meta
 
 from services.notifier import mails
 from services.notifier.commands import Address, Kind
-from services.notifier.domain import LANGUAGES, Draft, Queued
+from services.notifier.domain import Draft, Queued
 from services.notifier.mails import Composer, words
 from shared.contracts.account import DeclineReason
+from shared.languages import LANGUAGES
 
 TEMPLATES = Path(mails.__file__).parent / "templates"
 COMPOSER = Composer("Adieu <no-reply@adieu.example>")
