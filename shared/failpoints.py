@@ -31,6 +31,9 @@ POINTS = {
     "owner.marked": "the mark is left, the receipt is not announced, uncommitted",
     "owner.part": "one more part of very much is gone, uncommitted",
     "export.part": "parts of an export are announced, how far it has come is not saved",
+    "package.chunk": "a chunk of a package is kept, it is not made",
+    "package.written": "a package is written, its last chunk is not kept",
+    "package.made": "a package is made, nobody is told, uncommitted",
     "rollcall.opened": "an order is open, requests itself has not erased, uncommitted",
     "rollcall.taken": "receipts are counted in, nothing is saved",
     "rollcall.settled": "the last receipt of the data is in, uncommitted",
@@ -41,6 +44,7 @@ POINTS = {
     "purge.due": "a personal topic is to be emptied, nothing is deleted",
     "purge.deleted": "the broker has deleted up to a position",
     "reminder.found": "open orders are to be repeated, none is",
+    "watcher.found": "it is known which requests time brings something to, nothing is done",
     "due.found": "it is known what the clock brings, nothing is done",
 }
 """Every point, by its name in the code: where its service stands when it is reached."""

@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 
 from ops.engines import EmbeddedKafka, EmbeddedPostgres
 from shared.settings import ServiceSettings
-from tests.commands import SECOND_FACTOR_KEY
+from tests.commands import PACKAGE_KEY, SECOND_FACTOR_KEY
 from tests.databases import Databases
 from tests.rooms import OpenRoom, Room, SettingsFor
 
@@ -65,6 +65,7 @@ def signing_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (directory / "public.pem").write_bytes(public)
     (directory / "second-factor-keys").write_bytes(SECOND_FACTOR_KEY)
+    (directory / "package-keys").write_bytes(PACKAGE_KEY)
     return directory
 
 
@@ -82,6 +83,7 @@ def settings_for(signing_keys: Path) -> SettingsFor:
                 "access_token_public_key_file": signing_keys / "public.pem",
                 "access_token_private_key_file": signing_keys / "private.pem",
                 "second_factor_keys_file": signing_keys / "second-factor-keys",
+                "package_keys_file": signing_keys / "package-keys",
                 "smtp_host": "mail.example",
                 **settings,
             }

@@ -25,10 +25,13 @@ BY_MAIL_ALONE = frozenset(
         Kind.PASSWORD_RESET_CODE,
         Kind.EMAIL_CHANGE_CODE,
         Kind.CANCELLATION_COMPLETED,
+        Kind.PROVE_IT_IS_YOU,
+        Kind.PROVE_IT_IS_YOU_REMINDER,
+        Kind.PACKAGE_CODE,
     }
 )
 """Codes show that a mailbox is somebody's; and after the last message nobody is there to be shown anything."""
-SECRET = frozenset({"undo_token"})
+SECRET = frozenset({"undo_token", "package_link"})
 """Parameters that show that a mailbox is somebody's: the app never shows them."""
 NOTICES_KEPT = timedelta(days=90)
 LONGEST_PAUSE = timedelta(minutes=5)

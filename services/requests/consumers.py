@@ -7,6 +7,9 @@ from services.requests.commands import (
     AdmitOwner,
     OpenOrder,
     ReleaseOwner,
+    TakeExportEnd,
+    TakeExportPart,
+    TakePayment,
     TakeReceipt,
     lock_of_owner,
 )
@@ -15,8 +18,9 @@ from shared.commands import Command
 from shared.contracts.account import AccountCancelled
 from shared.contracts.app import FeedbackSubmitted
 from shared.contracts.base import Event
-from shared.contracts.receipts import DataErased, OwnerAnnounced, OwnerLeft
-from shared.contracts.topics import ACCOUNTS, FEEDBACK, ORDERS, RECEIPTS
+from shared.contracts.billing import RequestFeePaid
+from shared.contracts.receipts import DataErased, ExportCompleted, ExportPart, OwnerAnnounced, OwnerLeft
+from shared.contracts.topics import ACCOUNTS, EXPORTS, FEEDBACK, FEES, ORDERS, RECEIPTS
 from shared.messaging.consumer import Subscription
 from shared.sessions import SESSIONS_HEARD
 
@@ -49,6 +53,16 @@ def on_receipt(event: Event) -> Command | None:
                 supplement=event.supplement,
                 remark=event.remark,
             )
+        case ExportCompleted():
+            return TakeExportEnd(
+                account_id=event.account_id,
+                caused_by=event,
+                request_id=event.request_id,
+                actor=event.source,
+                owner=event.source,
+                parts=event.parts,
+                counts=event.counts,
+            )
         case OwnerAnnounced() if event.owner == event.source:
             return AdmitOwner(
                 account_id=lock_of_owner(event.owner),
@@ -59,6 +73,22 @@ def on_receipt(event: Event) -> Command | None:
             )
         case OwnerLeft() if event.owner == event.source:
             return ReleaseOwner(account_id=lock_of_owner(event.owner), caused_by=event, owner=event.owner)
+    return None
+
+
+def on_export(event: Event) -> Command | None:
+    """Every data owner: what it exports."""
+    match event:
+        case ExportPart():
+            return TakeExportPart(
+                account_id=event.account_id,
+                caused_by=event,
+                request_id=event.request_id,
+                actor=event.source,
+                owner=event.source,
+                number=event.number,
+                sealed=event.sealed,
+            )
     return None
 
 
@@ -76,10 +106,21 @@ def on_feedback(event: Event) -> Command | None:
     return None
 
 
+def on_fee(event: Event) -> Command | None:
+    """Billing: fees of requests."""
+    match event:
+        case RequestFeePaid():
+            account_id, request_id = event.account_id, event.request_id
+            return TakePayment(account_id=account_id, caused_by=event, request_id=request_id, actor="billing")
+    return None
+
+
 SUBSCRIPTIONS = (
     Subscription(ACCOUNTS, on_account),
     Subscription(RECEIPTS, on_receipt),
+    Subscription(EXPORTS, on_export),
     Subscription(FEEDBACK, on_feedback),
+    Subscription(FEES, on_fee),
     SESSIONS_HEARD,
     Subscription(ORDERS, OWNER.command_for),
 )

@@ -1,11 +1,11 @@
-"""What requests does because time passes: open orders are repeated to whoever still owes a receipt."""
+"""What requests does because time passes: orders are repeated to whoever still owes a receipt, or an export."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from services.requests import repository
-from services.requests.commands import Remind
+from services.requests.commands import Remind, RemindOfExport
+from services.requests.repository import orders, packages
 from services.requests.settings import Settings
 from shared import failpoints
 from shared.background import again_and_again, at_once
@@ -27,7 +27,10 @@ def reminder(settings: Settings) -> Task:
 async def remind_once(service: Service, patience: timedelta) -> None:
     """Repeat the open orders that have waited long enough; two replicas repeat them once more, no harm."""
     async with service.engine.connect() as connection:
-        waiting = await repository.to_remind(connection, service.clock() - patience)
-    if waiting:
+        waiting = await orders.to_remind(connection, service.clock() - patience)
+        exporting = await packages.to_remind(connection, service.clock() - patience)
+    if waiting or exporting:
         failpoints.reach("reminder.found")
     await at_once(service.bus, [Remind(account_id=row.account_id, order_id=row.order_id) for row in waiting])
+    reminders = [RemindOfExport(account_id=row.account_id, request_id=row.request_id) for row in exporting]
+    await at_once(service.bus, reminders)
