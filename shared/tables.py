@@ -93,6 +93,22 @@ class DeadLetter(SharedBase):
     body: Mapped[bytes] = personal(Category.UNHANDLED_MESSAGES)
 
 
+class ConsentPeriod(SharedBase):
+    """A time in which consent is withdrawn in one scope, or given again. Account's are the ledger, others repeat it.
+
+    Each begins at its own time, whenever it was heard of, and ends where the next one of its scope begins.
+    """
+
+    __tablename__ = "consent_periods"
+    __table_args__ = rows(OfAccount())
+
+    account_id: Mapped[UUID] = opaque("random id", primary_key=True)
+    scope: Mapped[str] = personal(Category.CONSENT, primary_key=True)
+    since: Mapped[datetime] = personal(Category.CONSENT, primary_key=True)
+    until: Mapped[datetime | None] = personal(Category.CONSENT)
+    given: Mapped[bool] = personal(Category.CONSENT, Boolean)
+
+
 class ClosedAccount(SharedBase):
     """The mark of an account that is erased here: bars latecomers, and repeats the receipt when asked again."""
 

@@ -1,0 +1,21 @@
+"""The rights of the person: periods of consent."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects.postgresql import TSTZMULTIRANGE
+
+from shared.migrations import add_consent_periods, silence_statistics
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Apply."""
+    add_consent_periods()
+    # Withdrawal of consent
+    op.add_column("bindings", sa.Column("silent", TSTZMULTIRANGE))
+    op.create_table("beyond_consent", sa.Column("account_id", sa.Uuid, primary_key=True))
+    silence_statistics([("bindings", "silent")])
