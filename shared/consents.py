@@ -86,11 +86,22 @@ async def withdrawn(connection: AsyncConnection, accounts: Collection[UUID]) -> 
     return found
 
 
-async def is_withdrawn(connection: AsyncConnection, account_id: UUID, needs: Needs, service: str) -> bool:
-    """Tell whether the person has withdrawn now what a service needs."""
+async def withdrawn_now(
+    connection: AsyncConnection, accounts: Collection[UUID], needs: Needs, service: str
+) -> set[UUID]:
+    """Tell which of the accounts have withdrawn what a service needs, and not given it again."""
     scopes = needed(needs, service)
-    known = (await withdrawn(connection, [account_id])).get(account_id, ())
-    return any(each.until is None and each.scope in scopes for each in known)
+    known = await withdrawn(connection, accounts) if accounts else {}
+    return {
+        account_id
+        for account_id, periods in known.items()
+        if any(each.until is None and each.scope in scopes for each in periods)
+    }
+
+
+async def is_withdrawn(connection: AsyncConnection, account_id: UUID, needs: Needs, service: str) -> bool:
+    """Tell it of one account."""
+    return bool(await withdrawn_now(connection, [account_id], needs, service))
 
 
 async def barred_among(

@@ -29,6 +29,37 @@ BY_MAIL_ALONE = frozenset(
     }
 )
 """Codes show that a mailbox is somebody's; and after the last message nobody is there to be shown anything."""
+OWED: Mapping[Kind, str] = {
+    **dict.fromkeys(
+        (Kind.CONFIRMATION_CODE, Kind.PASSWORD_RESET_CODE, Kind.EMAIL_CHANGE_CODE),
+        "somebody has asked for it, and waits for it",
+    ),
+    **dict.fromkeys(
+        (
+            Kind.NEW_CLIENT_SEEN,
+            Kind.PASSWORD_CHANGED,
+            Kind.SECOND_FACTOR_CHANGED,
+            Kind.EMAIL_CHANGED,
+            Kind.EMAIL_RESTORED,
+        ),
+        "keeps the account safe: whoever takes it over could silence it",
+    ),
+    **dict.fromkeys(
+        (
+            Kind.CANCELLATION_DECLINED,
+            Kind.CANCELLATION_POSSIBLE,
+            Kind.CANCELLATION_SCHEDULED,
+            Kind.CANCELLATION_UNDONE,
+            Kind.CANCELLATION_RECEIVED,
+            Kind.CANCELLATION_COMPLETED,
+        ),
+        "says what became of a right of the person",
+    ),
+}
+"""What goes out also when the person has withdrawn that messages are sent, and why."""
+NOT_OWED: Mapping[Kind, str] = {
+    Kind.ADDRESS_REGISTERED_AGAIN: "nothing came of it, and nobody waits for it",
+}
 SECRET = frozenset({"undo_token"})
 """Parameters that show that a mailbox is somebody's: the app never shows them."""
 NOTICES_KEPT = timedelta(days=90)
