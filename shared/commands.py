@@ -95,3 +95,14 @@ class ContinueErasure(Command):
 
     needs: ClassVar[Needs] = Needs.NOTHING
     outlives_account: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeepToConsent(Command):
+    """Consent is withdrawn in these scopes from a moment on, or given again."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+
+    scopes: tuple[str, ...]
+    since: datetime
+    given: bool

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import ClassVar
 
 from fastapi import Depends
 
 from shared.bus import Work
-from shared.commands import CONSENT_WITHDRAWN, Command, Needs
+from shared.commands import CONSENT_WITHDRAWN, Command, KeepToConsent, Needs
 from shared.consents import is_withdrawn, note
 from shared.contracts.account import ConsentGiven, ConsentWithdrawn, scope_names
 from shared.contracts.base import Event
@@ -21,17 +18,6 @@ from shared.security import Person
 from shared.service import Running
 
 Who = Callable[..., Awaitable[Person]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class KeepToConsent(Command):
-    """Consent is withdrawn in these scopes from a moment on, or given again."""
-
-    needs: ClassVar[Needs] = Needs.NOTHING
-
-    scopes: tuple[str, ...]
-    since: datetime
-    given: bool
 
 
 def on_consent(event: Event) -> Command | None:

@@ -26,10 +26,11 @@ from shared.commands import (
     Command,
     ContinueErasure,
     EraseAccount,
+    KeepToConsent,
     Needs,
     Refusal,
 )
-from shared.consenting import KeepToConsent, keep_to_consents
+from shared.consenting import keep_to_consents
 from shared.consents import is_withdrawn, needed, withdrawn
 from shared.contracts.device import DeviceActionRefused, DeviceBound, DeviceUnbound
 from shared.security import read_access_token

@@ -26,6 +26,8 @@ BY_MAIL_ALONE = frozenset(
         Kind.PASSWORD_RESET_CODE,
         Kind.EMAIL_CHANGE_CODE,
         Kind.CANCELLATION_COMPLETED,
+        Kind.PROVE_IT_IS_YOU,
+        Kind.PROVE_IT_IS_YOU_REMINDER,
     }
 )
 """Codes show that a mailbox is somebody's; and after the last message nobody is there to be shown anything."""
@@ -54,6 +56,23 @@ OWED: Mapping[Kind, str] = {
             Kind.CANCELLATION_COMPLETED,
         ),
         "says what became of a right of the person",
+    ),
+    **dict.fromkeys(
+        (
+            Kind.REQUEST_RECEIVED,
+            Kind.PROVE_IT_IS_YOU,
+            Kind.PROVE_IT_IS_YOU_REMINDER,
+            Kind.NOT_IDENTIFIED,
+            Kind.REQUEST_QUESTION,
+            Kind.REQUEST_EXTENDED,
+            Kind.REQUEST_FEE,
+            Kind.REQUEST_LAPSED,
+            Kind.REQUEST_REFUSED,
+            Kind.REQUEST_ACCEPTED_IN_PART,
+            Kind.REQUEST_DONE,
+            Kind.PACKAGE_READY,
+        ),
+        "a request has to be answered",
     ),
 }
 """What goes out also when the person has withdrawn that messages are sent, and why."""

@@ -28,8 +28,8 @@ from services.notifier.domain import (
 )
 from services.notifier.models import OWNER
 from shared.bus import Handlers, Work, closed_among
-from shared.commands import EraseAccount, Needs, Refusal
-from shared.consenting import KeepToConsent, keep_to_consents
+from shared.commands import EraseAccount, KeepToConsent, Needs, Refusal
+from shared.consenting import keep_to_consents
 from shared.consents import withdrawn_now
 from shared.sessions import ForgetSession, forget_sessions
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from services.requests.commands import (
     AddFeedback,
     AdmitOwner,
     OpenOrder,
     ReleaseOwner,
+    TakeConsent,
+    TakePayment,
     TakeReceipt,
     lock_of_owner,
 )
 from services.requests.models import OWNER
 from shared.commands import Command
-from shared.contracts.account import AccountCancelled
+from shared.contracts.account import AccountCancelled, ConsentGiven, ConsentWithdrawn, scope_names
 from shared.contracts.app import FeedbackSubmitted
 from shared.contracts.base import Event
+from shared.contracts.billing import RequestFeePaid
 from shared.contracts.receipts import DataErased, OwnerAnnounced, OwnerLeft
-from shared.contracts.topics import ACCOUNTS, FEEDBACK, ORDERS, RECEIPTS
+from shared.contracts.topics import ACCOUNTS, CONSENTS, FEEDBACK, FEES, ORDERS, RECEIPTS
 from shared.messaging.consumer import Subscription
 from shared.sessions import SESSIONS_HEARD
 
@@ -76,10 +81,42 @@ def on_feedback(event: Event) -> Command | None:
     return None
 
 
+def on_fee(event: Event) -> Command | None:
+    """Billing: fees of requests."""
+    match event:
+        case RequestFeePaid():
+            account_id, request_id = event.account_id, event.request_id
+            return TakePayment(account_id=account_id, caused_by=event, request_id=request_id, actor="billing")
+    return None
+
+
+def on_consent(event: Event) -> Command | None:
+    """Account: what was withdrawn, also by a request that it ends, and what was given again."""
+    match event:
+        case ConsentWithdrawn():
+            return replace(_consent(event, given=False), request_id=event.request_id, reference=event.reference)
+        case ConsentGiven():
+            return _consent(event, given=True)
+    return None
+
+
+def _consent(event: ConsentWithdrawn | ConsentGiven, *, given: bool) -> TakeConsent:
+    return TakeConsent(
+        account_id=event.account_id,
+        caused_by=event,
+        event_id=event.id,
+        scopes=scope_names(event.scopes, whole_policy=event.whole_policy),
+        since=event.occurred_at,
+        given=given,
+    )
+
+
 SUBSCRIPTIONS = (
     Subscription(ACCOUNTS, on_account),
     Subscription(RECEIPTS, on_receipt),
     Subscription(FEEDBACK, on_feedback),
+    Subscription(FEES, on_fee),
     SESSIONS_HEARD,
+    Subscription(CONSENTS, on_consent),
     Subscription(ORDERS, OWNER.command_for),
 )
