@@ -142,7 +142,7 @@ class ChangeProfile(Command):
 
 @dataclass(frozen=True, kw_only=True)
 class ChangeAvatar(Command):
-    """Set or clear the avatar."""
+    """Set the avatar."""
 
     needs: ClassVar[Needs] = Needs.COLLECTION
 
@@ -150,6 +150,16 @@ class ChangeAvatar(Command):
     media_type: str | None
     version: int | None = None
     """The version that was seen; none where any will do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClearAvatar(ChangeAvatar):
+    """Have no avatar: to forget is no collection."""
+
+    needs: ClassVar[Needs] = Needs.POLICY
+
+    avatar: bytes | None = None
+    media_type: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -87,6 +87,8 @@ async def logged_in(service: Running, person: Annotated[Person, Depends(token_be
 
 
 Asking = Annotated[Person, Depends(asks(logged_in, Needs.POLICY))]
+AskingToCollect = Annotated[Person, Depends(asks(logged_in, Needs.COLLECTION))]
+"""The same, where the answer must not depend on what is known of others: it asks before anything is looked up."""
 AskingStill = Annotated[Person, Depends(logged_in)]
 """The same, also when the whole policy is withdrawn: to see what is there, to go, or to agree again."""
 

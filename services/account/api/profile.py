@@ -11,7 +11,7 @@ from fastapi import Body as FromBody
 from pydantic import BaseModel, EmailStr, StringConstraints
 
 from services.account.api.doors import Asking, AskingStill, Config, Language, Region, count_try, done, policy_outdated
-from services.account.commands import AgreeToPolicy, ChangeAvatar, ChangeProfile
+from services.account.commands import AgreeToPolicy, ChangeAvatar, ChangeProfile, ClearAvatar
 from services.account.repository import profile
 from services.account.settings import Settings
 from shared import pictures
@@ -154,7 +154,7 @@ async def see_avatar(person: AskingStill, service: Running, seen: IfNoneMatch = 
 async def clear_avatar(person: Asking, service: Running, seen: IfMatch = None) -> None:
     """Have no avatar."""
     version = expected_version(seen)
-    await done(service, ChangeAvatar(account_id=person.account_id, avatar=None, media_type=None, version=version))
+    await done(service, ClearAvatar(account_id=person.account_id, version=version))
 
 
 @router.post("/agreements", status_code=HTTPStatus.CREATED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.account.commands import AgreeToPolicy, ChangeAvatar, ChangeProfile
+from services.account.commands import AgreeToPolicy, ChangeAvatar, ChangeProfile, ClearAvatar
 from services.account.domain.cancellations import Ok
 from services.account.handlers.consents import give
 from services.account.handlers.registry import handlers
@@ -43,6 +43,7 @@ async def announce_contact(work: Work, command: Command) -> None:
 
 
 @handlers.of(ChangeAvatar)
+@handlers.of(ClearAvatar)
 async def change_avatar(work: Work, commands: Sequence[ChangeAvatar]) -> list[Refusal | None]:
     """Set or clear it, if it still is what the person has seen."""
     outcomes: list[Refusal | None] = []
