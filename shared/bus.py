@@ -1,4 +1,4 @@
-"""The one road below both doors: lock the accounts, bar the closed ones, hand each command to its one handler."""
+"""The one road below both doors: lock the accounts, bar what may not be, hand each command to its one handler."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared import failpoints
 from shared.clock import Clock
-from shared.commands import ACCOUNT_CLOSED, Command, Lock
+from shared.commands import ACCOUNT_CLOSED, CONSENT_WITHDRAWN, Command, Lock, Refusal
+from shared.consents import barred_among
 from shared.contracts.base import AccountEvent, Event
 from shared.database import lock_accounts
 from shared.messaging import outbox
@@ -168,11 +169,11 @@ class CommandBus:
         """Carry out commands whose accounts are locked; one outcome each, in their order."""
         outcomes: list[object] = [None] * len(commands)
         for wave in waves(commands):
-            # Asked anew for each wave: the one before may have closed an account.
-            closed = await self._closed(work, [commands[i] for i in wave])
-            due = [i for i in wave if commands[i].account_id not in closed]
-            for index in wave:
-                outcomes[index] = ACCOUNT_CLOSED
+            # Asked anew for each wave: the one before may have closed an account, or withdrawn consent.
+            barred = await self._barred(work, [commands[i] for i in wave])
+            for index, refusal in zip(wave, barred, strict=True):
+                outcomes[index] = refusal
+            due = [index for index in wave if outcomes[index] is None]
             if due:
                 handler = self._handlers[type(commands[wave[0]])]
                 failpoints.reach("bus.handling")
@@ -182,8 +183,18 @@ class CommandBus:
                     outcomes[index] = answer
         return outcomes
 
-    async def _closed(self, work: Work, wave: Sequence[Command]) -> set[UUID]:
-        """Tell which accounts bar these commands. Without a lock the answer would be worth nothing."""
-        if wave[0].outlives_account or wave[0].lock is Lock.NONE:
-            return set()
-        return await closed_among(work, {command.account_id for command in wave})
+    async def _barred(self, work: Work, wave: Sequence[Command]) -> list[Refusal | None]:
+        """Say of each of these commands whether its account is closed, or consent that it needs withdrawn.
+
+        Without a lock the answer would be worth nothing.
+        """
+        if wave[0].lock is Lock.NONE:
+            return [None] * len(wave)
+        closed: set[UUID] = set()
+        if not wave[0].outlives_account:
+            closed = await closed_among(work, {command.account_id for command in wave})
+        withdrawn = await barred_among(work.connection, self.source, wave, self.settings.lateness)
+        return [
+            ACCOUNT_CLOSED if command.account_id in closed else CONSENT_WITHDRAWN if barred else None
+            for command, barred in zip(wave, withdrawn, strict=True)
+        ]

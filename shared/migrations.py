@@ -128,6 +128,19 @@ def add_exports() -> None:
     silence_statistics([("exports", "after")])
 
 
+def add_consent_periods() -> None:
+    """Add the periods in which consent is withdrawn, or given again."""
+    op.create_table(
+        "consent_periods",
+        sa.Column("account_id", sa.Uuid, primary_key=True),
+        sa.Column("scope", sa.Text, primary_key=True),
+        sa.Column("since", MOMENT, primary_key=True),
+        sa.Column("until", MOMENT),
+        sa.Column("given", sa.Boolean, nullable=False),
+    )
+    silence_statistics(("consent_periods", column) for column in ("scope", "since", "until", "given"))
+
+
 def silence_statistics(columns: Iterable[tuple[str, str]]) -> None:
     """Keep the planner's statistics free of people's values: it would keep those of deleted rows."""
     for table, column in columns:

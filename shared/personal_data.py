@@ -45,6 +45,7 @@ class Category(StrEnum):
     AVATAR = "avatar"
     REGION_AND_LANGUAGE = "region-and-language"
     POLICY_AGREEMENT = "policy-agreement"
+    CONSENT = "consent"
     CREATION_TIME = "creation-time"
     LOGIN_TIMES = "login-times"
     INSTALLMENTS = "installments"
@@ -80,6 +81,7 @@ PROCESSING: Mapping[Category, Processing] = {
     Category.AVATAR: Processing("to be recognised", CONTRACT, _WITH_ACCOUNT),
     Category.REGION_AND_LANGUAGE: Processing("to apply the person's law and language", CONTRACT, _WITH_ACCOUNT),
     Category.POLICY_AGREEMENT: Processing("to show what was agreed to", CONTRACT, _WITH_ACCOUNT),
+    Category.CONSENT: Processing("to keep to what was withdrawn, and to show it", DUTY, _WITH_ACCOUNT),
     Category.CREATION_TIME: Processing("to keep the account", CONTRACT, _WITH_ACCOUNT),
     Category.LOGIN_TIMES: Processing("to show the person who logged in", CONTRACT, "for 180 days"),
     Category.INSTALLMENTS: Processing("to collect what is owed", CONTRACT, "until paid or lapsed"),

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
-from shared.personal_data import Category, OfAccount, OfNobody, opaque, passing, rows, secret
+from shared.personal_data import Category, OfAccount, OfNobody, opaque, passing, personal, rows, secret
 
 BROKER = "names a place in the broker"
 
@@ -104,6 +104,22 @@ class DeadLetter(SharedBase):
     error: Mapped[str] = opaque("type and place of the error, never its values")
     parked_at: Mapped[datetime] = opaque("time of parking", server_default=func.now())
     body: Mapped[bytes] = secret(Category.UNHANDLED_MESSAGES)  # may hold a code, or an access token
+
+
+class ConsentPeriod(SharedBase):
+    """A time in which consent is withdrawn in one scope, or given again. Account's are the ledger, others repeat it.
+
+    Each begins at its own time, whenever it was heard of, and ends where the next one of its scope begins.
+    """
+
+    __tablename__ = "consent_periods"
+    __table_args__ = rows(OfAccount())
+
+    account_id: Mapped[UUID] = opaque("random id", primary_key=True)
+    scope: Mapped[str] = personal(Category.CONSENT, primary_key=True)
+    since: Mapped[datetime] = personal(Category.CONSENT, primary_key=True)
+    until: Mapped[datetime | None] = personal(Category.CONSENT)
+    given: Mapped[bool] = personal(Category.CONSENT, Boolean)
 
 
 class ClosedAccount(SharedBase):

@@ -21,6 +21,7 @@ from services.account.commands import (
     ChangeEmail,
     ChangePassword,
     ChangeProfile,
+    ClearAvatar,
     ConfirmRegistration,
     ContinueCancellation,
     DropHeldPayments,
@@ -28,6 +29,7 @@ from services.account.commands import (
     EnableSecondFactor,
     EndSession,
     EndSessions,
+    GiveConsent,
     KeepAccount,
     OpenSession,
     PrepareSecondFactor,
@@ -45,8 +47,9 @@ from services.account.commands import (
     TellOwner,
     TellPossible,
     UndoEmailChange,
+    WithdrawConsent,
 )
-from services.device.commands import BindDevice, EraseReadings, RecordReading, RenameDevice, UnbindDevice
+from services.device.commands import BindDevice, EraseBeyond, EraseReadings, RecordReading, RenameDevice, UnbindDevice
 from services.notifier.commands import Outcome as Delivery
 from services.notifier.commands import QueueMessage, ReadNotices, RecordDelivery, RememberContact, SettleContact
 from services.requests.commands import (
@@ -56,9 +59,10 @@ from services.requests.commands import (
     OpenOrder,
     ReleaseOwner,
     Remind,
+    TakeConsent,
     TakeReceipt,
 )
-from shared.commands import Command, ContinueErasure, EraseAccount
+from shared.commands import Command, ContinueErasure, EraseAccount, KeepToConsent
 from shared.contracts.account import (
     AccountCancelled,
     CancellationDeclined,
@@ -72,7 +76,7 @@ from shared.contracts.app import FeedbackSubmitted, ReadingReported
 from shared.contracts.base import Event
 from shared.contracts.billing import InstallmentOwed, InstallmentPaid
 from shared.contracts.receipts import DataErased, Item, Outcome, OwnerAnnounced, OwnerLeft, Phase
-from shared.contracts.requests import ErasureOrdered, ErasureSettled
+from shared.contracts.requests import ErasureOrdered, ErasureSettled, WithdrawalOrdered
 from shared.security import digest
 from shared.sessions import ForgetSession
 from tests.builders import ANNA, NEXT_MONTH, NOON, SOON, fact, named, record_of
@@ -94,6 +98,7 @@ from tests.commands import (
     registered,
     with_second_factor,
 )
+from tests.consents import given, withdrawn
 from tests.rooms import SERVICES, OpenRoom, Room
 
 Arrival = Command | Event | str
@@ -174,6 +179,9 @@ DECLINED = fact(CancellationDeclined, ANNA, declines=(Decline(reason=DeclineReas
 WRITTEN = fact(FeedbackSubmitted, ANNA, text="Too loud at night")
 MEASURED = fact(ReadingReported, ANNA, binding_id=BINDING, measured_at=NOON, values={"pm25": 3.5})
 LOGGED_OUT = fact(SessionEnded, ANNA, session_id=named("session", "anna"))
+SCOPES = ("collection:device", "collection:requests", "use:notifier")
+WITHDRAWN = withdrawn(ANNA, *SCOPES, reference="r" * 43)
+GIVEN_AGAIN = given(ANNA, *SCOPES, at=SOON)
 
 
 def receipt_of(owner: str, categories: str) -> DataErased:
@@ -217,6 +225,25 @@ CASES = (
     Case("account", TellOwner, ACCOUNT, TellOwner(account_id=WHO), counts_each=True),
     Case("account", ChangeProfile, ACCOUNT, ChangeProfile(account_id=WHO, changes={"language": "en"})),
     Case("account", ChangeAvatar, ACCOUNT, ChangeAvatar(account_id=WHO, avatar=b"a picture", media_type="image/png")),
+    Case(
+        "account",
+        ClearAvatar,
+        (*ACCOUNT, ChangeAvatar(account_id=WHO, avatar=b"a picture", media_type="image/png")),
+        ClearAvatar(account_id=WHO),
+    ),
+    Case("account", WithdrawConsent, ACCOUNT, WithdrawConsent(account_id=WHO, scopes=SCOPES)),
+    Case(
+        "account",
+        WithdrawConsent,
+        ACCOUNT,
+        fact(WithdrawalOrdered, ANNA, request_id=named("request"), scopes=(), whole_policy=True),
+    ),
+    Case(
+        "account",
+        GiveConsent,
+        (*ACCOUNT, WithdrawConsent(account_id=WHO, scopes=SCOPES)),
+        GiveConsent(account_id=WHO, scopes=SCOPES),
+    ),
     Case("account", AgreeToPolicy, ACCOUNT, AgreeToPolicy(account_id=WHO, policy_version="2026-06")),
     Case("account", PrepareSecondFactor, ACCOUNT, PREPARE),
     Case("account", EnableSecondFactor, (*ACCOUNT, PREPARE), ENABLE),
@@ -277,6 +304,13 @@ CASES = (
         (PRODUCT, BOUND, CANCELLED, "UPDATE closed_accounts SET erased = false"),
         ContinueErasure(account_id=WHO),
     ),
+    Case("device", KeepToConsent, (PRODUCT, BOUND, MEASURED), WITHDRAWN, others=(GIVEN_AGAIN,)),
+    Case(
+        "device",
+        EraseBeyond,
+        (PRODUCT, BOUND, WITHDRAWN, f"INSERT INTO beyond_consent VALUES ('{WHO}')"),
+        EraseBeyond(account_id=WHO),
+    ),
     Case("device", ForgetSession, (), LOGGED_OUT),
     Case("device", EraseAccount, (PRODUCT, BOUND, MEASURED), CANCELLED),
     Case("requests", OpenOrder, (WRITTEN,), CANCELLED, others=(BY_ACCOUNT, BY_DEVICE, BY_NOTIFIER)),
@@ -297,8 +331,10 @@ CASES = (
         (WRITTEN,),
         DeleteFeedback(account_id=WHO, feedback_id=WRITTEN.id),
     ),
+    Case("requests", TakeConsent, (WRITTEN,), WITHDRAWN, others=(GIVEN_AGAIN,)),
     Case("requests", ForgetSession, (), LOGGED_OUT),
     Case("notifier", ReadNotices, (CONTACT, DECLINED), ReadNotices(account_id=WHO)),
+    Case("notifier", KeepToConsent, (CONTACT,), WITHDRAWN, others=(GIVEN_AGAIN,)),
     Case("notifier", ForgetSession, (), LOGGED_OUT),
     Case("requests", EraseAccount, (WRITTEN,), ORDERED_AGAIN),
     Case("notifier", RememberContact, (), CONTACT, others=(DECLINED, SETTLED)),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from services.account.commands import AddInstallment, SettleInstallment
+from services.account.commands import AddInstallment, SettleInstallment, WithdrawConsent
+from services.account.domain.consents import SCOPES
 from services.account.models import OWNER
 from shared.commands import Command
+from shared.contracts.account import POLICY, scope_names
 from shared.contracts.base import Event
 from shared.contracts.billing import InstallmentOwed, InstallmentPaid
+from shared.contracts.requests import WithdrawalOrdered
 from shared.contracts.topics import INSTALLMENTS, ORDERS
 from shared.messaging.consumer import Subscription
 
@@ -28,4 +31,19 @@ def on_installment(event: Event) -> Command | None:
     return None
 
 
-SUBSCRIPTIONS = (Subscription(INSTALLMENTS, on_installment), Subscription(ORDERS, OWNER.command_for))
+def on_order(event: Event) -> Command | None:
+    """Translate what an accepted request wants of account, and orders, as a data owner."""
+    match event:
+        case WithdrawalOrdered():
+            named = scope_names(event.scopes, whole_policy=event.whole_policy)
+            return WithdrawConsent(
+                account_id=event.account_id,
+                caused_by=event,
+                scopes=tuple(scope for scope in named if scope == POLICY or scope in SCOPES),
+                wished_at=event.occurred_at,
+                request_id=event.request_id,
+            )
+    return OWNER.command_for(event)
+
+
+SUBSCRIPTIONS = (Subscription(INSTALLMENTS, on_installment), Subscription(ORDERS, on_order))

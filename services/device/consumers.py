@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.device.commands import BindDevice, RecordReading, UnbindDevice
 from services.device.models import OWNER
 from shared.commands import Command
+from shared.consenting import CONSENTS_HEARD
 from shared.contracts.app import DeviceAdded, DeviceDeleted, ReadingReported
 from shared.contracts.base import Event
 from shared.contracts.topics import ACCOUNTS, DEVICE_ACTIONS, ORDERS, TELEMETRY
@@ -54,6 +55,7 @@ SUBSCRIPTIONS = (
     Subscription(ACCOUNTS, OWNER.command_for),
     Subscription(ORDERS, OWNER.command_for),
     SESSIONS_HEARD,
+    CONSENTS_HEARD,
     Subscription(DEVICE_ACTIONS, on_device_action),
     Subscription(TELEMETRY, on_telemetry, each_alone=True),
 )

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Index, Integer, text
+from sqlalchemy.dialects.postgresql import TSTZMULTIRANGE
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
 from shared.contracts.receipts import Phase
@@ -51,6 +52,20 @@ class Binding(Base):
     name: Mapped[str | None] = personal(Category.DEVICE_DATA)
     bound_at: Mapped[datetime] = personal(Category.DEVICE_DATA)
     version: Mapped[int] = opaque("counts changes", Integer, server_default=text("1"))
+    silent: Mapped[Any | None] = personal(Category.CONSENT, TSTZMULTIRANGE)
+    """When nothing may be collected; none where that was never withdrawn.
+
+    It stands here because whoever stores readings locks the binding, and sees this as it is by then.
+    """
+
+
+class BeyondConsent(Base):
+    """An account of which much was taken in beyond a withdrawal, while that is being erased."""
+
+    __tablename__ = "beyond_consent"
+    __table_args__ = rows(OfAccount())
+
+    account_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
 
 
 class Unbound(Base):

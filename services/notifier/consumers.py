@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from services.notifier.commands import Address, Kind, QueueMessage, RememberContact, SettleContact
 from services.notifier.models import OWNER
 from shared.commands import Command
+from shared.consenting import CONSENTS_HEARD
 from shared.contracts.account import (
     AccountCancelled,
     AddressRegisteredAgain,
@@ -140,6 +141,7 @@ SUBSCRIPTIONS = (
     Subscription(CONTACTS, on_contact),
     Subscription(ACCOUNTS, on_account),
     SESSIONS_HEARD,
+    CONSENTS_HEARD,
     Subscription(ORDERS, on_order),
     Subscription(MESSAGES, on_message),
 )

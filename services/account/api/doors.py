@@ -19,7 +19,8 @@ from services.account.passwords import MAX_LENGTH, MIN_LENGTH, Passwords, is_add
 from services.account.repository import sessions
 from services.account.settings import Settings
 from shared import http
-from shared.commands import Command
+from shared.commands import Command, Needs
+from shared.consenting import asks
 from shared.contracts.account import DeclineReason
 from shared.contracts.base import Text
 from shared.http import Problem, refused
@@ -85,7 +86,11 @@ async def logged_in(service: Running, person: Annotated[Person, Depends(token_be
     return person
 
 
-Asking = Annotated[Person, Depends(logged_in)]
+Asking = Annotated[Person, Depends(asks(logged_in, Needs.POLICY))]
+AskingToCollect = Annotated[Person, Depends(asks(logged_in, Needs.COLLECTION))]
+"""The same, where the answer must not depend on what is known of others: it asks before anything is looked up."""
+AskingStill = Annotated[Person, Depends(logged_in)]
+"""The same, also when the whole policy is withdrawn: to see what is there, to go, or to agree again."""
 
 
 async def done(service: Service, command: Command) -> Any:  # noqa: ANN401 - the command's own outcome

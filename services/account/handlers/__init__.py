@@ -5,6 +5,7 @@ from __future__ import annotations
 # Imported for their handlers, which register themselves.
 from services.account.handlers import (
     cancellations,
+    consents,
     emails,
     installments,
     passwords,
@@ -17,6 +18,7 @@ from services.account.handlers.registry import handlers
 
 __all__ = [
     "cancellations",
+    "consents",
     "emails",
     "handlers",
     "installments",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.account.commands import AgreeToPolicy, ChangeAvatar, ChangeProfile
+from services.account.commands import AgreeToPolicy, ChangeAvatar, ChangeProfile, ClearAvatar
 from services.account.domain.cancellations import Ok
+from services.account.handlers.consents import give
 from services.account.handlers.registry import handlers
 from services.account.repository import profile
 from shared.bus import Work
 from shared.commands import ACCOUNT_CLOSED, CHANGED_MEANWHILE, Command, Refusal
-from shared.contracts.account import ContactChanged
+from shared.contracts.account import POLICY, ContactChanged
 
 
 @handlers.of(ChangeProfile)
@@ -42,6 +43,7 @@ async def announce_contact(work: Work, command: Command) -> None:
 
 
 @handlers.of(ChangeAvatar)
+@handlers.of(ClearAvatar)
 async def change_avatar(work: Work, commands: Sequence[ChangeAvatar]) -> list[Refusal | None]:
     """Set or clear it, if it still is what the person has seen."""
     outcomes: list[Refusal | None] = []
@@ -56,6 +58,7 @@ async def change_avatar(work: Work, commands: Sequence[ChangeAvatar]) -> list[Re
 
 @handlers.of(AgreeToPolicy)
 async def agree_to_policy(work: Work, commands: Sequence[AgreeToPolicy]) -> None:
-    """Note what was agreed to and when; the first time counts."""
+    """Note what was agreed to and when; the first time counts. Who had withdrawn the policy agrees again."""
     for command in commands:
         await profile.agree(work.connection, command.account_id, command.policy_version, work.now)
+        await give(work, command, (POLICY,))

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-from shared.migrations import MOMENT, add_exports, silence_statistics
+from shared.migrations import MOMENT, add_consent_periods, add_exports, silence_statistics
 
 revision = "0003"
 down_revision = "0002"
@@ -16,6 +16,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Apply."""
+    add_consent_periods()
     _requests()
     _words()
     _packages()
