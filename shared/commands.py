@@ -75,6 +75,8 @@ class Throttled(Refusal):
 
 ACCOUNT_CLOSED = Refusal("account-closed")
 CONSENT_WITHDRAWN = Refusal("consent-withdrawn")
+CATEGORY_ERASED = Refusal("category-erased")
+"""What it would add to was erased since."""
 CHANGED_MEANWHILE = Refusal("changed-meanwhile")
 """Somebody was first: it is no longer what the person has seen."""
 
@@ -96,6 +98,38 @@ class ContinueErasure(Command):
 
     needs: ClassVar[Needs] = Needs.NOTHING
     outlives_account: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class EraseCategories(Command):
+    """Erase all of these categories while the account stays, and answer with a receipt; again, when asked again."""
+
+    order_id: UUID
+    categories: tuple[str, ...]
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    outlives_account: ClassVar[bool] = True
+    overrides_parked: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContinueCategories(Command):
+    """Erase the next part of categories that were much; after the last one, answer with the receipt."""
+
+    order_id: UUID
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    outlives_account: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountData(Command):
+    """Say what an erasure would erase now, and what it would keep."""
+
+    request_id: UUID
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    overrides_parked: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -139,6 +139,26 @@ class ClosedAccount(SharedBase):
     erased: Mapped[bool] = opaque("false while much is being erased in chunks", Boolean)
 
 
+class CategoryMark(SharedBase):
+    """The mark of a category that was erased while the account stays: drops latecomers, and repeats the receipt."""
+
+    __tablename__ = "category_marks"
+    __table_args__ = (
+        Index("category_marks_account", "account_id"),
+        Index("category_marks_marked_at", "marked_at"),
+        Index("category_marks_unfinished", "order_id", postgresql_where=text("NOT erased")),
+        rows(OfNobody("random ids, names of categories and counts, forgotten when nothing older can come")),
+    )
+
+    order_id: Mapped[UUID] = opaque("random id", primary_key=True)
+    category: Mapped[str] = opaque("name of a category", primary_key=True)
+    account_id: Mapped[UUID] = opaque("random id")
+    marked_at: Mapped[datetime] = opaque("when the broker took the order: what it took until then is older")
+    count: Mapped[int] = opaque("counts rows", Integer)
+    ground: Mapped[str | None] = opaque("slug: why it was kept all the same")
+    erased: Mapped[bool] = opaque("false while much is being erased in chunks", Boolean)
+
+
 class Tries(SharedBase):
     """How often something was tried in a period: by whom or at what is a keyed digest, which nobody can undo."""
 

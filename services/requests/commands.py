@@ -11,7 +11,7 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 
 from shared.commands import Command, EraseAccount, KeepToConsent, Lock, Needs
 from shared.contracts.account import Origin
-from shared.contracts.receipts import Item, Phase
+from shared.contracts.receipts import CorrectedField, Item, Phase
 from shared.contracts.requests import Channel, Ground, Kind
 
 
@@ -91,6 +91,7 @@ class AdmitOwner(Command):
     owner: str
     phase: Phase
     categories: tuple[str, ...]
+    choosable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -345,6 +346,40 @@ class EndPackage(OnRequest):
     arrived: bool
     by_link: bool = False
     """Then only after it was fetched: a link alone destroys nothing."""
+
+
+# Deletion and correction
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskPreview(OnRequest):
+    """Have every owner count anew what a deletion would erase."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeCount(OnRequest):
+    """Note what an owner has counted."""
+
+    owner: str
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemindOfPreview(OnRequest):
+    """Ask those owners again that have not counted yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeCorrected(OnRequest):
+    """Note what became of each value that an owner was to put right."""
+
+    owner: str
+    fields: tuple[CorrectedField, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemindOfCorrection(OnRequest):
+    """Order a correction again of those owners that have not answered yet."""
 
 
 # Consent

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, RowMapping, func, insert, or_, select, update
+from sqlalchemy import ARRAY, Row, RowMapping, Uuid, any_, bindparam, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -32,6 +32,7 @@ WORDS_KEPT: Mapping[Any, timedelta] = {
 NOT_ENDED = RequestRow.ended_at.is_(None)
 
 _REQUESTS = select(*(column for column in RequestRow.__table__.columns if column.name != "look_at"))
+_ACCOUNTS: Any = bindparam("accounts", type_=ARRAY(Uuid))
 _new = upsert(RequestRow)
 _SAVE = _new.on_conflict_do_update(
     index_elements=[RequestRow.request_id],
@@ -80,6 +81,15 @@ async def open_of(connection: AsyncConnection, account_id: UUID) -> tuple[Reques
     return tuple(_request(row) for row in rows)
 
 
+async def open_of_all(connection: AsyncConnection, accounts: Collection[UUID]) -> tuple[Request, ...]:
+    """Load the requests of these accounts that have not ended, to change them."""
+    mine = _REQUESTS.where(RequestRow.account_id == any_(_ACCOUNTS), NOT_ENDED)
+    rows = await connection.execute(
+        mine.order_by(RequestRow.request_id).with_for_update(), {"accounts": sorted(accounts)}
+    )
+    return tuple(_request(row) for row in rows)
+
+
 async def last_access(connection: AsyncConnection, account_id: UUID) -> datetime | None:
     """Tell when the person last asked for a record that was given, or is being made."""
     given = or_(RequestRow.state == State.FULFILLED, RequestRow.state == State.ACCEPTED)
@@ -123,6 +133,12 @@ async def reference_of(connection: AsyncConnection, request_id: UUID) -> str | N
     query = select(RequestReference.reference).where(RequestReference.request_id == request_id)
     found: str | None = await connection.scalar(query.order_by(RequestReference.reference).limit(1))
     return found
+
+
+async def references_of(connection: AsyncConnection, request_id: UUID) -> list[str]:
+    """List the references of a request."""
+    query = select(RequestReference.reference).where(RequestReference.request_id == request_id)
+    return list(await connection.scalars(query.order_by(RequestReference.reference)))
 
 
 async def find(connection: AsyncConnection, reference: str) -> Request | None:

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import TSTZMULTIRANGE
 
-from shared.migrations import add_consent_periods, add_exports, silence_statistics
+from shared.migrations import add_category_marks, add_changes, add_consent_periods, add_exports, silence_statistics
 
 revision = "0003"
 down_revision = "0002"
@@ -17,6 +17,10 @@ def upgrade() -> None:
     # Exports
     add_exports()
     add_consent_periods()
+    # Deletion of categories
+    add_category_marks()
+    # Correction
+    add_changes()
     # Withdrawal of consent
     op.add_column("bindings", sa.Column("silent", TSTZMULTIRANGE))
     op.create_table("beyond_consent", sa.Column("account_id", sa.Uuid, primary_key=True))

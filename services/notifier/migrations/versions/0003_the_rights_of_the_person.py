@@ -1,6 +1,6 @@
 """The rights of the person: exports, periods of consent."""
 
-from shared.migrations import add_consent_periods, add_exports
+from shared.migrations import add_category_marks, add_consent_periods, add_exports
 
 revision = "0003"
 down_revision = "0002"
@@ -14,3 +14,5 @@ def upgrade() -> None:
     add_exports()
     # Withdrawal of consent
     add_consent_periods()
+    # Deletion of categories
+    add_category_marks()
