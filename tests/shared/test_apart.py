@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import pytest
 from sqlalchemy import Text, Uuid
 from sqlalchemy.orm import DeclarativeBase, Mapped
 

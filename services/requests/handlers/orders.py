@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from uuid import UUID, uuid4
 
 from services.requests import rollcall
@@ -16,9 +15,8 @@ from services.requests.commands import (
     Remind,
     TakeReceipt,
 )
-from services.requests.domain.cases import Request, State
-from services.requests.domain.cases import Step as CaseStep
-from services.requests.handlers.desk import ended, fulfil
+from services.requests.domain.cases import Request
+from services.requests.handlers.desk import end_with_account, fulfil
 from services.requests.handlers.registry import handlers
 from services.requests.models import OWNER
 from services.requests.repository import cases, orders
@@ -28,7 +26,7 @@ from shared.bus import Work
 from shared.commands import Command, EraseAccount
 from shared.contracts.account import Origin
 from shared.contracts.receipts import Phase
-from shared.contracts.requests import ErasureCompleted, ErasureOrdered, ErasureSettled, Kind, OwnerAdmitted
+from shared.contracts.requests import ErasureCompleted, ErasureOrdered, ErasureSettled, OwnerAdmitted
 
 
 class Ledger:
@@ -97,13 +95,8 @@ async def open_orders(work: Work, commands: Sequence[OpenOrder]) -> None:
     """Follow the erasures to their end; and erase and answer for requests itself."""
     ledger = await _ledger(work, [command.order_id for command in commands])
     owners = rollcall.asked(None, await orders.owners(work.connection))
-    asked_for = await _end_requests(work, commands)
     for command in commands:
-        heard = _heard(command, work.now)
-        if carried_out := asked_for.get(command.account_id):
-            request_id, references = carried_out
-            every = tuple(dict.fromkeys((*heard.references, *references)))
-            heard = replace(heard, request_id=request_id, references=every)
+        heard = await _heard(work, command)
         before = ledger.order(command.order_id, command.account_id)
         ledger.enter(command, rollcall.opened(before, owners, heard))
     await ledger.close(work)
@@ -111,32 +104,20 @@ async def open_orders(work: Work, commands: Sequence[OpenOrder]) -> None:
     await OWNER.erase(work, commands)
 
 
-def _heard(command: OpenOrder, now: datetime) -> Order:
+async def _heard(work: Work, command: OpenOrder) -> Order:
+    """Say what the cancellation says; the references to the deletion that it carries out lead to the order too."""
+    deletion = await end_with_account(work, command)
+    references = await cases.references_of(work.connection, deletion.request_id) if deletion else []
     return Order(
         order_id=command.order_id,
         account_id=command.account_id,
         origin=command.origin,
-        references=command.references,
+        references=tuple(dict.fromkeys((*command.references, *references))),
         contact_version=command.contact_version,
-        opened_at=now,
-        asked_at=now,
+        opened_at=work.now,
+        asked_at=work.now,
+        request_id=deletion.request_id if deletion else None,
     )
-
-
-async def _end_requests(work: Work, commands: Sequence[OpenOrder]) -> dict[UUID, tuple[UUID, list[str]]]:
-    """End what a cancelled account still wished, but for what the cancellation carries out: the accepted deletion.
-
-    Gives that, with its references: by whichever door the cancellation came, they lead to its one order.
-    """
-    carried_out = {}
-    by_account = {command.account_id: command for command in commands}
-    for request in await cases.open_of_all(work.connection, by_account):
-        if request.state is State.ACCEPTED and request.kind is Kind.DELETION and not request.scope.get("categories"):
-            references = await cases.references_of(work.connection, request.request_id)
-            carried_out[request.account_id] = (request.request_id, references)
-        else:
-            await ended(work, by_account[request.account_id], request, CaseStep.CANCEL_ACCOUNT, work.source)
-    return carried_out
 
 
 async def open_for(work: Work, command: Command, request: Request, categories: Sequence[str]) -> None:
