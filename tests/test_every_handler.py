@@ -55,14 +55,29 @@ from services.notifier.commands import QueueMessage, ReadNotices, RecordDelivery
 from services.requests.commands import (
     AddFeedback,
     AdmitOwner,
+    AskPreview,
     DeleteFeedback,
     OpenOrder,
     ReleaseOwner,
     Remind,
+    RemindOfCorrection,
+    RemindOfPreview,
+    Submit,
     TakeConsent,
+    TakeCorrected,
+    TakeCount,
     TakeReceipt,
 )
-from shared.commands import Command, ContinueErasure, EraseAccount, KeepToConsent
+from shared.changes import Correct
+from shared.commands import (
+    Command,
+    ContinueCategories,
+    ContinueErasure,
+    CountData,
+    EraseAccount,
+    EraseCategories,
+    KeepToConsent,
+)
 from shared.contracts.account import (
     AccountCancelled,
     CancellationDeclined,
@@ -75,8 +90,28 @@ from shared.contracts.account import (
 from shared.contracts.app import FeedbackSubmitted, ReadingReported
 from shared.contracts.base import Event
 from shared.contracts.billing import InstallmentOwed, InstallmentPaid
-from shared.contracts.receipts import DataErased, Item, Outcome, OwnerAnnounced, OwnerLeft, Phase
-from shared.contracts.requests import ErasureOrdered, ErasureSettled, WithdrawalOrdered
+from shared.contracts.receipts import (
+    CorrectedField,
+    DataCorrected,
+    DataCounted,
+    DataErased,
+    FieldOutcome,
+    Item,
+    Outcome,
+    OwnerAnnounced,
+    OwnerLeft,
+    Phase,
+)
+from shared.contracts.requests import (
+    AccountCorrectionOrdered,
+    Channel,
+    DeviceCorrectionOrdered,
+    ErasureOrdered,
+    ErasureSettled,
+    Kind,
+    PreviewOrdered,
+    WithdrawalOrdered,
+)
 from shared.security import digest
 from shared.sessions import ForgetSession
 from tests.builders import ANNA, NEXT_MONTH, NOON, SOON, fact, named, record_of
@@ -203,6 +238,75 @@ def about_an_owner(kind: type[OwnerAnnounced | OwnerLeft], **fields: object) -> 
 
 ANNOUNCED = about_an_owner(OwnerAnnounced, phase=Phase.DATA, categories=("diary",))
 LEFT = about_an_owner(OwnerLeft)
+
+# Deletion and correction
+
+REQUEST = named("request")
+PART_ORDERED = fact(
+    ErasureOrdered,
+    ANNA,
+    order_id=REQUEST,
+    owners=SERVICES,
+    contact_version=0,
+    categories=("nickname", "device-data", "feedback", "messages"),
+)
+PREVIEW_ORDERED = fact(PreviewOrdered, ANNA, request_id=REQUEST, owners=SERVICES)
+COUNTED = fact(
+    DataCounted,
+    ANNA,
+    source="device",
+    request_id=REQUEST,
+    items=(Item(category="device-data", outcome=Outcome.ERASED, count=2),),
+)
+CORRECTED = fact(
+    DataCorrected,
+    ANNA,
+    source="account",
+    request_id=REQUEST,
+    fields=(CorrectedField(field="nickname", outcome=FieldOutcome.CORRECTED),),
+)
+CHOSEN = {"categories": ["feedback"]}
+ABOUT_REQUEST = {"account_id": WHO, "request_id": REQUEST}
+
+
+def asks(kind: Kind, scope: dict[str, object], values: dict[str, str | None] | None = None) -> Submit:
+    told = {"reference": "a reference of a request", "channel": Channel.APP, "known": True}
+    return Submit(**ABOUT_REQUEST, **told, kind=kind, scope=scope, values=values)  # type: ignore[arg-type] # as it is
+
+
+DELETION = asks(Kind.DELETION, CHOSEN)
+CORRECTION = asks(Kind.CORRECTION, {"fields": ["nickname"]}, {"nickname": "Anni"})
+
+DELETION_AND_CORRECTION = (
+    *(Case(service, EraseCategories, (), PART_ORDERED) for service in SERVICES),
+    *(
+        Case(service, CountData, given, PREVIEW_ORDERED)
+        for service, given in (("account", ACCOUNT), ("device", ()), ("requests", ()), ("notifier", ()))
+    ),
+    Case(
+        "device",
+        ContinueCategories,
+        (PRODUCT, BOUND, PART_ORDERED, "UPDATE category_marks SET erased = false"),
+        ContinueCategories(account_id=WHO, order_id=REQUEST),
+    ),
+    Case(
+        "account",
+        Correct,
+        ACCOUNT,
+        fact(AccountCorrectionOrdered, ANNA, request_id=REQUEST, values={"nickname": "A"}),
+    ),
+    Case(
+        "device",
+        Correct,
+        (PRODUCT, BOUND),
+        fact(DeviceCorrectionOrdered, ANNA, request_id=REQUEST, values={str(BINDING): "Bedroom"}),
+    ),
+    Case("requests", AskPreview, (DELETION,), AskPreview(**ABOUT_REQUEST), counts_each=True),
+    Case("requests", TakeCount, (DELETION,), COUNTED),
+    Case("requests", RemindOfPreview, (DELETION,), RemindOfPreview(**ABOUT_REQUEST), counts_each=True),
+    Case("requests", TakeCorrected, (CORRECTION,), CORRECTED),
+    Case("requests", RemindOfCorrection, (CORRECTION,), RemindOfCorrection(**ABOUT_REQUEST), counts_each=True),
+)
 
 CASES = (
     Case("account", Register, (), REGISTER),
@@ -346,6 +450,7 @@ CASES = (
         (CONTACT, SETTLED),
         RecordDelivery(account_id=WHO, message_id=1, outcome=Delivery.DELIVERED),
     ),
+    *DELETION_AND_CORRECTION,
 )
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)

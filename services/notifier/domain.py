@@ -70,6 +70,7 @@ OWED: Mapping[Kind, str] = {
             Kind.REQUEST_REFUSED,
             Kind.REQUEST_ACCEPTED_IN_PART,
             Kind.REQUEST_DONE,
+            Kind.CORRECTION_DONE,
             Kind.PACKAGE_READY,
             Kind.PACKAGE_CODE,
         ),

@@ -1,4 +1,4 @@
-"""Categories go while the account stays: which can follows from the words, and what is older than the mark is dropped."""
+"""Categories go while the account stays: which can follows from the words, and what is older is dropped."""
 
 from __future__ import annotations
 
