@@ -152,10 +152,14 @@ FACTS = (
 async def test_facts_and_readings_come_to_one_end_in_every_order(room: OpenRoom) -> None:
     ends = []
     readings = [reading(NOON + n * HOUR) for n in range(7)]
-    for order in permutations((*FACTS, readings)):
+    arrivals: tuple[Event | list[Record], ...] = (*FACTS, readings)
+    for order in permutations(arrivals):
         device = await with_device(room)
         for each in order:
-            await (device.hears(each) if isinstance(each, Event) else device.reads(TELEMETRY, *each))
+            if isinstance(each, Event):
+                await device.hears(each)
+            else:
+                await device.reads(TELEMETRY, *each)
         ends.append((await kept(device), await device.rows("consent_periods")))
 
     # What comes between a withdrawal and the word that consent was given again is not taken in: the safe side.
