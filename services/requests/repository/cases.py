@@ -53,7 +53,7 @@ async def see(connection: AsyncConnection, request_id: UUID) -> Request | None:
 
 
 def _request(row: Row[Any]) -> Request:
-    values = dict(row._mapping)  # noqa: SLF001 - its public name
+    values = row._asdict()
     return Request(
         **values
         | {
@@ -204,4 +204,4 @@ def _far(now: datetime) -> datetime:
 async def chain(connection: AsyncConnection, request_id: UUID) -> list[Line]:
     """Read the audit chain of a request."""
     query = select(AuditLine).where(AuditLine.request_id == request_id).order_by(AuditLine.number)
-    return [Line(**row._mapping) for row in await connection.execute(query)]  # noqa: SLF001 - its public name
+    return [Line(**row._asdict()) for row in await connection.execute(query)]
