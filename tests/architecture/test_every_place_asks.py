@@ -112,6 +112,11 @@ REMAINING: Mapping[str, str] = {
     "requests GET /v1/feedback": "to see",
     "requests GET /v1/feedback/{feedback_id}": "to see",
     "requests GET /v1/feedback/{feedback_id}/pictures/{number}": "to see",
+    "requests POST /v1/requests": A_RIGHT,
+    "requests GET /v1/requests": A_RIGHT,
+    "requests GET /v1/requests/{reference}/said": A_RIGHT,
+    "requests POST /v1/requests/{reference}/answer": A_RIGHT,
+    "requests POST /v1/requests/{reference}/fee": A_RIGHT,
     "notifier GET /v1/notices": "to see",
 }
 """What a person who has withdrawn the whole policy can still do; every other route is closed, also a new one."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from services.requests.api import feedback, orders
+from services.requests.api import feedback, orders, requests, staff
 
 router = APIRouter()
-for door in (orders, feedback):
+for door in (orders, feedback, requests, staff):
     router.include_router(door.router)
