@@ -282,9 +282,10 @@ async def withdrawing(room: OpenRoom) -> AsyncIterator[OpenWithdrawn]:
         yield open_one
 
 
-def of(service: str, *, planted: Iterable[Route] = ()) -> list[Route]:
-    """List the routes of a service that ask who it is. To log out, and to withdraw more, come last."""
-    mine = [route for route in (*ROUTES, *planted) if route.service == service and route.guarded]
+def of(service: str) -> list[Route]:
+    """List the routes of a service that ask which person it is. To log out, and to withdraw more, come last."""
+    persons = (route for route in ROUTES if not route.path.startswith("/v1/staff"))
+    mine = [route for route in persons if route.service == service and route.guarded]
     return sorted(mine, key=lambda route: ("withdrawals" in route.path, route.method == "DELETE", str(route)))
 
 
