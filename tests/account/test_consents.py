@@ -9,12 +9,11 @@ from typing import Any
 
 from services.account.commands import GiveConsent, WithdrawConsent
 from services.account.domain.consents import SCOPES, STOPS
-from shared.contracts.account import Purpose, Scope
+from shared.contracts.account import POLICY, Purpose, Scope
 from shared.contracts.requests import WithdrawalOrdered
 from tests.account.test_profile import picture
 from tests.builders import A_MINUTE, ANNA, BEN, NOON, fact, named
 from tests.commands import cancelled_by_request, registered
-from tests.consents import POLICY
 from tests.doors import PASSWORD, Door, Tokens, slug_of
 from tests.doors import POLICY as POLICY_VERSION
 from tests.races import overlap
