@@ -25,7 +25,7 @@ from shared.contracts.account import (
     SecondFactorChanged,
 )
 from shared.contracts.base import AccountEvent, Event
-from shared.contracts.requests import ErasureOrdered, ErasureSettled, PersonTold
+from shared.contracts.requests import ErasureOrdered, ErasureSettled, ExportOrdered, PersonTold
 from shared.contracts.topics import ACCOUNTS, CONTACTS, MESSAGES, ORDERS
 from shared.messaging.consumer import Subscription
 from shared.sessions import SESSIONS_HEARD
@@ -83,12 +83,14 @@ def on_account(event: Event) -> Command | None:
 
 
 def on_order(event: Event) -> Command | None:
-    """Translate that everybody else has erased, or that notifier still owes its receipt."""
+    """Translate that everybody else has erased, that notifier still owes its receipt, or what any owner is told."""
     match event:
         case ErasureSettled():
             return _settle(event, event.references)
         case ErasureOrdered() if OWNER.name in event.owners:
             return _settle(event)
+        case ExportOrdered():
+            return OWNER.command_for(event)
     return None
 
 
