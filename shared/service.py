@@ -74,7 +74,7 @@ class Service:
         self.clock = clock
         self.engine = engine_for(settings.database_url)
         self.bus = CommandBus(self.name, parts.handlers, self.engine, clock, settings)
-        self.topic_ids = TopicIds(settings.kafka_bootstrap_servers)
+        self.topic_ids = TopicIds(settings.kafka)
         self.consumers = [
             Consumer(subscription, self.bus, self.topic_ids, parts.owner.admitted, settings.brake_after)
             for subscription in parts.subscriptions
@@ -153,7 +153,8 @@ class Service:
 
     def _broker(self) -> KafkaBroker:
         broker = KafkaBroker(
-            self.settings.kafka_bootstrap_servers,
+            self.settings.kafka.servers,
+            security=self.settings.kafka.security,
             client_id=self.name,
             consumer_only=True,
             allow_auto_create_topics=False,
@@ -166,16 +167,16 @@ class Service:
         return broker
 
     def _tasks(self) -> list[Any]:
-        servers = self.settings.kafka_bootstrap_servers
+        kafka = self.settings.kafka
         personal = [c.subscription.topic.name for c in self.consumers if c.subscription.topic.personal]
         kept = [*kept_by_every_service(self.parts.owner, self.settings.mark_retention), *self.parts.retention]
         tasks: list[Any] = [
-            Relay(self.engine, servers, self.bus.written).run(),
+            Relay(self.engine, kafka, self.bus.written).run(),
             sweep_for_ever(self.engine, kept, self.clock),
             *(task(self) for task in self.parts.tasks),
         ]
         if personal:
-            tasks.append(Purge(self.engine, servers, personal, self.topic_ids).run())
+            tasks.append(Purge(self.engine, kafka, personal, self.topic_ids).run())
         return tasks
 
     async def _announce_owner(self) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from time import monotonic
 
 from aiokafka import TopicPartition
@@ -16,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from shared import failpoints
 from shared.background import again_and_again
 from shared.database import sole_holder
+from shared.messaging.kafka import Kafka
 from shared.messaging.positions import Place, stored
 from shared.messaging.topic_ids import TopicIds
 
@@ -29,11 +29,9 @@ REPEAT_SECONDS = 10.0
 class Purge:
     """Deletes from the broker what this service's database says it has taken in."""
 
-    def __init__(
-        self, engine: AsyncEngine, bootstrap_servers: str, topics: Sequence[str], topic_ids: TopicIds
-    ) -> None:
+    def __init__(self, engine: AsyncEngine, kafka: Kafka, topics: Sequence[str], topic_ids: TopicIds) -> None:
         self._engine = engine
-        self._bootstrap_servers = bootstrap_servers
+        self._kafka = kafka
         self._topics = sorted(topics)
         self._topic_ids = topic_ids
         self._purged: dict[Place, int] = {}
@@ -44,19 +42,10 @@ class Purge:
         await again_and_again("purge", self._purge, PURGE_SECONDS)
 
     async def _purge(self) -> None:
-        async with sole_holder(self._engine, "purge") as connection, self._admin() as admin:
+        async with sole_holder(self._engine, "purge") as connection, self._kafka.admin() as admin:
             while True:
                 await self.once(connection, admin)
                 await asyncio.sleep(PURGE_SECONDS)
-
-    @asynccontextmanager
-    async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap_servers)
-        try:
-            await admin.start()
-            yield admin
-        finally:
-            await admin.close()
 
     async def once(self, connection: AsyncConnection, admin: AIOKafkaAdminClient) -> None:
         """Purge what has been taken in since the last time; a recreated topic is left alone until it is read."""
