@@ -17,6 +17,7 @@ from ops.door import InternalDoor
 from ops.errors import UserError
 from ops.foreground import until_told_to_stop
 from ops.installation import DEFAULT_DIRECTORY, Installation
+from ops.lag import verbs
 from ops.mailbox import Mailbox
 from ops.options import AsJson, Directory
 from ops.processes import HOST
@@ -27,6 +28,8 @@ from ops.up import run_in_foreground
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(dead_letters.app, name="dead-letters")
+app.command()(verbs.lag)
+app.command()(verbs.exporter)
 screen = Console()
 INTERRUPTED = 130
 
