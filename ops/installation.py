@@ -25,7 +25,14 @@ USERS_MECHANISM = "SCRAM-SHA-512"
 """How Kafka's users show who they are, where they are made here."""
 SUPERUSERS = {"kafka": "kafka-password-admin", "postgres": "database-password-postgres"}
 """The secrets of those who may do everything with an engine outside, by engine."""
-SECRET_SETTINGS = ("DATABASE_URL", "INTERNAL_TOKEN", "KAFKA_USERNAME", "KAFKA_PASSWORD", "KAFKA_SASL_MECHANISM")
+SECRET_SETTINGS = (
+    "DATABASE_URL",
+    "INTERNAL_TOKEN",
+    "METRICS_TOKEN",
+    "KAFKA_USERNAME",
+    "KAFKA_PASSWORD",
+    "KAFKA_SASL_MECHANISM",
+)
 """What a service is told that is nobody else's business."""
 SECRET_FILES = ("_KEY_FILE", "_KEYS_FILE")
 DEFAULT_SENDER = "Adieu <no-reply@adieu.example>"
@@ -138,7 +145,7 @@ class Installation:
         if self.makes_kafka_users:
             named["password"] = self.vault.secret(kafka_password(self.environ["KAFKA_USERNAME"]))
         given: dict[str, Any] = {name: value for name, value in named.items() if value}
-        return Kafka(self.addresses.kafka, **given)
+        return Kafka(self.external_kafka or self.addresses.kafka, **given)
 
     @property
     def makes_kafka_users(self) -> bool:
@@ -174,6 +181,11 @@ class Installation:
         """What opens the services' internal door."""
         return self.vault.secret("internal-token")
 
+    @property
+    def metrics_token(self) -> str:
+        """What opens the services' metrics, and nothing else."""
+        return self.vault.secret("metrics-token")
+
     def command(self, process: str) -> Sequence[str]:
         """How a service's process is started."""
         return [sys.executable, "-m", f"services.{service_of(process)}.app"]
@@ -190,6 +202,7 @@ class Installation:
             "HTTP_HOST": HOST,
             "HTTP_PORT": str(self.ports[process]),
             "INTERNAL_TOKEN": self.internal_token,
+            "METRICS_TOKEN": self.metrics_token,
             "ACCESS_TOKEN_PUBLIC_KEY_FILE": str(self.vault.public_key_file),
         }
         if service == "account":
@@ -217,6 +230,10 @@ class Installation:
             password = directory / engine / "password"
             write_secret(password, self.vault.secret(name).encode())
             password.chmod(0o444)
+        if (directory / "prometheus").is_dir():  # only where it is watched
+            token = directory / "prometheus" / "metrics-token"
+            write_secret(token, self.metrics_token.encode())
+            token.chmod(0o444)
 
     def claim(self) -> None:
         """Write down that this process runs the system; UserError if another one does."""

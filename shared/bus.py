@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -18,9 +19,12 @@ from shared.clock import Clock
 from shared.commands import ACCOUNT_CLOSED, Command, Lock
 from shared.contracts.base import AccountEvent, Event
 from shared.database import lock_accounts
+from shared.logging import ids_of
 from shared.messaging import outbox
 from shared.settings import ServiceSettings
 from shared.tables import ClosedAccount
+
+log = logging.getLogger(__name__)
 
 C = TypeVar("C", bound=Command)
 Handler = Callable[["Work", Sequence[Any]], Awaitable[Sequence[object] | None]]
@@ -130,6 +134,13 @@ class Handlers:
         return iter(self._by_command)
 
 
+def _tell_of_orders(announced: Iterable[Event]) -> None:
+    """Log the road of an order, a line a step; nothing that a person does, or that comes in masses."""
+    for event in announced:
+        if hasattr(event, "order_id"):
+            log.info("announced: %s", event.type, extra=ids_of(event))
+
+
 class CommandBus:
     """Carries commands out, each in a transaction with what it announces."""
 
@@ -157,6 +168,7 @@ class CommandBus:
         if work.announced:
             failpoints.reach("outbox.committed")
             self.written.set()
+            _tell_of_orders(work.announced)
 
     async def execute(self, *commands: Command) -> list[object]:
         """Carry commands out in a transaction of their own: the road from the HTTP door and from the clock."""

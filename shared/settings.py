@@ -44,6 +44,10 @@ class ServiceSettings(BaseSettings):
     replica: str | None = None
     """A name that a restarted process has again and no other replica has: then its group does not miss it first."""
 
+    hang_after_seconds: float = Field(default=120, gt=0)
+    """A consumer that has something to do and has not moved for so long ends its process."""
+    metrics_token: str | None = Field(default=None, min_length=32)
+    """What opens /metrics, as bearer; without it that door stays shut."""
     failpoint: str = ""
     """Where this process is to be struck, on purpose: see `shared/failpoints.py`."""
     batch_records: int = Field(default=500, ge=1, le=5000)

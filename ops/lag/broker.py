@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -110,8 +110,10 @@ class Broker:
             answers = self._admin.describe_configs(asked, **_PATIENTLY) if asked else {}
             return {resource.name: _kept_for(config) for resource, config in _there(answers)}
 
-    def look(self, groups: Iterable[str]) -> Look:
+    def look(self, groups: Sequence[str]) -> Look:
         """Take a sample of all that these groups read, and look at what waits there."""
+        if not groups:
+            return Look({}, {})
         with self._in_words():
             committed, consumed = self._committed(groups), self._consumed(groups)
             readings = sorted(committed.keys() | consumed)

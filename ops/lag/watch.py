@@ -72,21 +72,17 @@ class Watch:
             for reading, window in self._windows.items()
         ]
 
-    def missing_topics(self) -> list[str]:
-        """Name the topics of Adieu that are not there yet, or that this user may not see."""
-        return sorted({topic.name for topic in ALL_TOPICS} - self._broker.topics())
-
     def _watched(self) -> Sequence[str]:
         there = self._broker.groups()
         if unknown := sorted(set(self._groups) - set(there)):
-            known = f"there are: {', '.join(there)}" if there else "there is none"
-            raise UserError(f"there is no group {', '.join(unknown)}; {known}")
+            known = f"; there are: {', '.join(there)}" if there else ", or this user may not see it"
+            raise UserError(f"there is no group {', '.join(unknown)}{known}")
         return self._groups or there
 
     def _nothing(self) -> str:
-        missing = self.missing_topics()
-        why = f"topics that are not there yet: {', '.join(missing)}" if missing else "or this user may not see it"
-        return f"no group reads anything yet; {why}"
+        missing = sorted({topic.name for topic in ALL_TOPICS} - self._broker.topics())
+        nothing = "no group reads anything yet, or this user may not see it"
+        return f"{nothing}; not there yet: {', '.join(missing)}" if missing else nothing
 
     def _learn_retention(self, topics: set[str]) -> None:
         now = time.monotonic()

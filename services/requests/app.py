@@ -11,6 +11,7 @@ from services.requests.consumers import SUBSCRIPTIONS
 from services.requests.handlers import handlers
 from services.requests.models import OWNER, Order
 from services.requests.reminder import reminder
+from services.requests.repository import WAITING_ORDERS
 from services.requests.settings import Settings
 from shared.clock import Clock, system_clock
 from shared.retention import Keep
@@ -27,6 +28,7 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
         api=router,
         migrations=Path(__file__).parent / "migrations",
         retention=(Keep(Order.completed_at, settings.proof_retention), ENDED_SESSIONS_KEPT),
+        measures=(WAITING_ORDERS,),
         tasks=(reminder(settings),),
     )
     return Service(parts, settings, clock).http()

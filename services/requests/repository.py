@@ -15,6 +15,7 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
+    case,
     delete,
     func,
     or_,
@@ -33,6 +34,7 @@ from services.requests.models import Order as OrderRow
 from services.requests.rollcall import Due, Order
 from shared.contracts.account import Origin
 from shared.contracts.receipts import ITEMS, Phase
+from shared.metrics import Measure
 from shared.pages import Cursor
 
 _IDS: Any = bindparam("ids", type_=ARRAY(Uuid))
@@ -59,6 +61,22 @@ _SAVE_CERTIFICATE = (
 )
 _OPEN = select(OrderRow.order_id, OrderRow.account_id).where(
     OrderRow.completed_at.is_(None), OrderRow.opened_at.is_not(None)
+)
+_waited_for = case((DueRow.phase == Phase.DATA, OrderRow.opened_at), else_=OrderRow.settled_at)
+_waiting = (
+    select(DueRow.owner, func.min(_waited_for).label("since"))
+    .join(OrderRow, OrderRow.order_id == DueRow.order_id)
+    .where(OrderRow.completed_at.is_(None), DueRow.answered_at.is_(None))
+    .group_by(DueRow.owner)
+    .subquery()
+)
+WAITING_ORDERS = Measure(
+    "adieu_order_seconds",
+    "Since when the oldest open order waits for this owner; 0 where none does",
+    select(Owner.name, func.coalesce(func.extract("epoch", func.now() - _waiting.c.since), 0))
+    .outerjoin(_waiting, _waiting.c.owner == Owner.name)
+    .where(~Owner.left),
+    label="owner",
 )
 
 

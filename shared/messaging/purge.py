@@ -18,6 +18,7 @@ from shared.database import sole_holder
 from shared.messaging.kafka import Kafka
 from shared.messaging.positions import Place, stored
 from shared.messaging.topic_ids import TopicIds
+from shared.metrics import PURGED, TAKEN_IN
 
 log = logging.getLogger(__name__)
 
@@ -58,11 +59,13 @@ class Purge:
             return
         ids = await self._topic_ids.of(self._topics, anew=True)
         for (topic, partition), here in due.items():
+            TAKEN_IN.labels(topic, partition).set(here.next_offset)
             if ids[topic] == here.topic_id:
                 failpoints.reach("purge.due")
                 await self._delete(admin, topic, partition, here.next_offset)
                 failpoints.reach("purge.deleted")
                 self._purged[topic, partition] = here.next_offset
+                PURGED.labels(topic, partition).set(here.next_offset)
 
     @staticmethod
     async def _delete(admin: AIOKafkaAdminClient, topic: str, partition: int, before: int) -> None:
