@@ -77,7 +77,7 @@ class Broker:
         self._servers = kafka.servers
         self._most_peeked = most_peeked
         self._complaints: list[KafkaError] = []
-        client = {**kafka.librdkafka, "log_level": 0, "error_cb": self._complaints.append}
+        client: dict[str, Any] = {**kafka.librdkafka, "log_level": 0, "error_cb": self._complaints.append}
         try:
             self._admin = AdminClient(client)
             self._consumer = Consumer(client | _PEEKING)
@@ -118,9 +118,9 @@ class Broker:
             committed, consumed = self._committed(groups), self._consumed(groups)
             readings = sorted(committed.keys() | consumed)
             places = {reading.place for reading in readings}
-            starts = self._offsets(places, OffsetSpec.earliest())
+            starts = self._offsets(places, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
             # Committed before end: what is read meanwhile never makes a group stand behind the end.
-            ends = self._offsets(places, OffsetSpec.latest())
+            ends = self._offsets(places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
             at = time.monotonic()
             samples = {
                 reading: Sample(
@@ -168,7 +168,7 @@ class Broker:
         turns: dict[Place, list[Reading]] = {}
         for reading in lagging:
             turns.setdefault(reading.place, []).append(reading)
-        found = {}
+        found: dict[Reading, Waiting] = {}
         while turns:
             turn = {place: readings.pop() for place, readings in turns.items()}
             turns = {place: readings for place, readings in turns.items() if readings}
@@ -188,7 +188,7 @@ class Broker:
         until = time.monotonic() + PEEK_SECONDS
         while wanted and time.monotonic() < until:
             for message in self._consumer.consume(self._most_peeked, timeout=PEEK_SECONDS / 10):
-                reading = readings[Place(message.topic(), message.partition())]
+                reading = readings[Place(str(message.topic()), message.partition() or 0)]
                 if message.error():
                     wanted.pop(reading, None)  # no right to read it, or it cannot be decoded: then its age is unknown
                     continue

