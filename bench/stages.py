@@ -23,6 +23,7 @@ from ops.installation import SERVICES, Installation
 from ops.processes import HOST, wait_or_kill
 from ops.provision import provide_databases, provide_topics
 from ops.system import running
+from shared.messaging.kafka import Kafka
 
 # Durable as in production; and the database tells when each row was committed.
 POSTGRES = {"track_commit_timestamp": "on"}
@@ -81,7 +82,7 @@ async def ground() -> AsyncIterator[Ground]:
         await stack.enter_async_context(sink.receiving())
         urls = {service: _url(postgres, service) for service in SERVICES}
         await provide_databases(urls, postgres.admin_url)
-        await provide_topics(kafka.bootstrap_servers)
+        await provide_topics(Kafka(kafka.bootstrap_servers))
         connections = {service: await asyncpg.connect(_plain(url)) for service, url in urls.items()}
         for connection in connections.values():
             stack.push_async_callback(connection.close)

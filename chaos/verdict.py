@@ -123,7 +123,7 @@ async def _topics_are_empty(world: World, crowd: Crowd) -> Line:
     waited = 0.0
     while True:
         result = Search(marks)
-        await search_topics(result, world.installation.addresses.kafka)
+        await search_topics(result, world.installation.kafka)
         if not result.found or waited > PURGE_PATIENCE_SECONDS:
             break
         await asyncio.sleep(POLL_SECONDS)

@@ -18,18 +18,21 @@ from ops.door import InternalDoor
 from ops.errors import UserError
 from ops.foreground import until_told_to_stop
 from ops.installation import DEFAULT_DIRECTORY, Installation
+from ops.lag import verbs
 from ops.mailbox import Mailbox
+from ops.options import AsJson, Directory
+from ops.processes import HOST
 from ops.products import import_products, read_products
+from ops.provision import provide
 from ops.screens import show_json, show_mail, show_mails
 from ops.up import run_in_foreground
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(dead_letters.app, name="dead-letters")
+app.command()(verbs.lag)
+app.command()(verbs.exporter)
 screen = Console()
 INTERRUPTED = 130
-
-Directory = Annotated[Path, typer.Option(help="Where the system keeps what it has.")]
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
 @app.callback()
@@ -54,6 +57,35 @@ def demo(
     options = Options(as_json=as_json, keep=keep, plant=plant)
     code = asyncio.run(until_told_to_stop(play(Installation(directory), screen, options)))
     raise typer.Exit(INTERRUPTED if code is None else code)
+
+
+@app.command()
+def secrets(
+    hand_out: Annotated[Path, typer.Option(help="Below it, a directory each for services and engines.")],
+    directory: Directory = DEFAULT_DIRECTORY,
+) -> None:
+    """Make all secrets, unless they are there, and hand everybody its own."""
+    installation = Installation(directory)
+    installation.create()
+    installation.hand_out(hand_out)
+
+
+@app.command()
+def provision(directory: Directory = DEFAULT_DIRECTORY) -> None:
+    """Make what services need in engines outside: databases, migrations, topics, access."""
+    installation = Installation(directory)
+    asyncio.run(provide(installation, installation.admin_url))
+
+
+@app.command("receive-mail")
+def receive_mail(
+    host: Annotated[str, typer.Option(help="Where to listen.")] = HOST,
+    port: Annotated[int, typer.Option(help="Where to listen.")] = 1025,
+    directory: Directory = DEFAULT_DIRECTORY,
+) -> None:
+    """Take every mail by SMTP and keep it, until Ctrl-C; `adieu mail` shows them."""
+    mailbox = Mailbox(Installation(directory).mailbox)
+    asyncio.run(until_told_to_stop(mailbox.receive(host, port)))
 
 
 @app.command("import-products")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,13 +12,12 @@ from rich.table import Table
 from ops.door import InternalDoor
 from ops.errors import UserError
 from ops.installation import DEFAULT_DIRECTORY, Installation
+from ops.options import AsJson, Directory
 from ops.screens import show_json
 
 app = typer.Typer(no_args_is_help=True, help="Messages that could not be handled: see them, try again, discard.")
 screen = Console()
 
-Directory = Annotated[Path, typer.Option(help="Where the system keeps what it has.")]
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 Name = Annotated[str, typer.Argument(metavar="SERVICE/ID", help="As `list` names it, such as device/7.")]
 
 

@@ -4,34 +4,39 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import sys
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from cryptography.fernet import Fernet
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
 from sqlalchemy.engine import make_url
 
 from ops.errors import UserError
 from ops.processes import HOST, Identity, free_port
+from ops.vault import Vault, write_secret
 from shared.clock import clock_told_by
-from shared.staff import PRIVACY, Staff, issue_staff_token, key_set
+from shared.messaging.kafka import Kafka
+from shared.staff import PRIVACY, Staff, issue_staff_token
 
 SERVICES = ("account", "device", "requests", "notifier")
 EMBEDDED = ("kafka", "postgres", "smtp")
 DEFAULT_DIRECTORY = Path(".adieu")
+USERS_MECHANISM = "SCRAM-SHA-512"
+"""How Kafka's users show who they are, where they are made here."""
+SUPERUSERS = {"kafka": "kafka-password-admin", "postgres": "database-password-postgres"}
+"""The secrets of those who may do everything with an engine outside, by engine."""
+SECRET_SETTINGS = (
+    "DATABASE_URL",
+    "INTERNAL_TOKEN",
+    "METRICS_TOKEN",
+    "KAFKA_USERNAME",
+    "KAFKA_PASSWORD",
+    "KAFKA_SASL_MECHANISM",
+)
+"""What a service is told that is nobody else's business."""
+SECRET_FILES = ("_KEY_FILE", "_KEYS_FILE")
 DEFAULT_SENDER = "Adieu <no-reply@adieu.example>"
 
 
@@ -45,7 +50,7 @@ class Addresses:
 
 
 class Installation:
-    """One system in one directory; `environ` may name engines outside, and is passed on to the services.
+    """One system in one directory; `environ` may name what is outside, and is passed on to the services.
 
     Each of `processes` is a service; `device-2` is another replica of device.
     """
@@ -57,9 +62,10 @@ class Installation:
         processes: Sequence[str] = SERVICES,
     ) -> None:
         self.directory = directory.resolve()
-        self.processes = tuple(processes)
         # Set to nothing is not set: compose files and shells make no difference either.
         self.environ = {name: value for name, value in environ.items() if value}
+        self.processes = () if self.external_services else tuple(processes)
+        self.vault = Vault(self.directory / "secrets")
 
     @property
     def mailbox(self) -> Path:
@@ -72,39 +78,14 @@ class Installation:
     def create(self) -> None:
         """Make the directory and all secrets, unless they are there."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for directory in (self._secrets, self.mailbox, self.logs):
+        for directory in (self.mailbox, self.logs):
             directory.mkdir(mode=0o700, exist_ok=True)
-        if not self._private_key_file.exists():
-            key = Ed25519PrivateKey.generate()
-            _write_secret(
-                self._private_key_file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            )
-        private_key = load_pem_private_key(self._private_key_file.read_bytes(), password=None)
-        public = private_key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        known = self._public_key_file.read_bytes() if self._public_key_file.exists() else b""
-        if public not in known:  # keys that are being rotated out stay
-            self._public_key_file.write_bytes(known + public)
-        self._create_staff_key()
-        if not self._second_factor_keys_file.exists():
-            _write_secret(self._second_factor_keys_file, Fernet.generate_key())
-        if not self._package_keys_file.exists():
-            _write_secret(self._package_keys_file, urlsafe_b64encode(secrets.token_bytes(32)))
-        for name in ("internal-token", *map(_password_name, SERVICES)):
-            if not (self._secrets / name).exists():
-                _write_secret(self._secrets / name, secrets.token_urlsafe(32).encode())
-
-    def _create_staff_key(self) -> None:
-        """Make the key that signs tokens of staff on this machine; elsewhere that is whoever knows the staff."""
-        if not self._staff_key_file.exists():
-            key = Ed25519PrivateKey.generate()
-            _write_secret(self._staff_key_file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        key_set_of_it = key_set(self._staff_key.public_key())
-        self._staff_key_set_file.write_text(json.dumps(key_set_of_it))
+        self.vault.create()
 
     def staff_token(self, staff_id: str) -> str:
         """Sign a token for somebody of the privacy staff."""
         now = clock_told_by(self.clock_shift_file)()
-        return issue_staff_token(self._staff_key, Staff(staff_id, frozenset({PRIVACY})), now)
+        return issue_staff_token(self.vault.staff_key, Staff(staff_id, frozenset({PRIVACY})), now)
 
     @property
     def clock_shift_file(self) -> Path:
@@ -125,13 +106,23 @@ class Installation:
     @property
     def external_databases(self) -> dict[str, str] | None:
         """The services' database addresses, if PostgreSQL is outside."""
-        names = {service: f"{service.upper()}_DATABASE_URL" for service in SERVICES}
+        given = self._one_for_each_service("databases", "DATABASE_URL")
+        return given and {service: _for_asyncpg(url) for service, url in given.items()}
+
+    @property
+    def external_services(self) -> dict[str, str] | None:
+        """Where the services are reached, if they run outside; whoever runs them has provided for them too."""
+        given = self._one_for_each_service("services", "URL")
+        if given and not (self.external_kafka and self.databases_are_outside):
+            raise UserError("services outside have engines outside: set KAFKA_BOOTSTRAP_SERVERS and databases too")
+        return given
+
+    def _one_for_each_service(self, what: str, ending: str) -> dict[str, str] | None:
+        names = {service: f"{service.upper()}_{ending}" for service in SERVICES}
         given = {service: self.environ[name] for service, name in names.items() if name in self.environ}
-        if not given:
-            return None
-        if missing := [name for service, name in names.items() if service not in given]:
-            raise UserError(f"databases outside need one address a service; not set: {', '.join(missing)}")
-        return {service: _for_asyncpg(url) for service, url in given.items()}
+        if given and (missing := [name for service, name in names.items() if service not in given]):
+            raise UserError(f"{what} outside need one address a service; not set: {', '.join(missing)}")
+        return given or None
 
     @cached_property
     def ports(self) -> dict[str, int]:
@@ -149,21 +140,63 @@ class Installation:
         return Addresses(
             kafka=self.external_kafka or f"{HOST}:{self.ports['kafka']}",
             smtp=self.external_smtp or f"{HOST}:{self.ports['smtp']}",
-            services={process: f"http://{HOST}:{self.ports[process]}" for process in self.processes},
+            services=self.external_services
+            or {process: f"http://{HOST}:{self.ports[process]}" for process in self.processes},
         )
+
+    @property
+    def kafka(self) -> Kafka:
+        """How operations reach Kafka, and by which name."""
+        named = {
+            "protocol": self.environ.get("KAFKA_SECURITY_PROTOCOL"),
+            "mechanism": self.environ.get("KAFKA_SASL_MECHANISM"),
+            "username": self.environ.get("KAFKA_USERNAME"),
+            "password": self.environ.get("KAFKA_PASSWORD"),
+            "ca_file": self.environ.get("KAFKA_CA_FILE"),
+        }
+        if self.makes_kafka_users:
+            named["password"] = self.vault.secret(kafka_password(self.environ["KAFKA_USERNAME"]))
+        given: dict[str, Any] = {name: value for name, value in named.items() if value}
+        return Kafka(self.external_kafka or self.addresses.kafka, **given)
+
+    @property
+    def makes_kafka_users(self) -> bool:
+        """Whether Kafka's users are made here: told the name of its superuser, and no password."""
+        return "KAFKA_USERNAME" in self.environ and "KAFKA_PASSWORD" not in self.environ
+
+    @property
+    def external_postgres(self) -> str | None:
+        """Where a PostgreSQL outside is, whose superuser has the password of the vault."""
+        return self.environ.get("POSTGRES_ADDRESS")
+
+    @property
+    def databases_are_outside(self) -> bool:
+        return bool(self.external_databases or self.external_postgres)
 
     @property
     def database_urls(self) -> dict[str, str]:
         return self.external_databases or {
-            service: f"postgresql+asyncpg://{service}:{self._secret(_password_name(service))}"
-            f"@{HOST}:{self.ports['postgres']}/{service}"
-            for service in SERVICES
+            service: self._database_url(service, database=service) for service in SERVICES
         }
+
+    @property
+    def admin_url(self) -> str | None:
+        """The superuser's way into a PostgreSQL outside, if databases are to be made there."""
+        return self._database_url("postgres", database="postgres") if self.external_postgres else None
+
+    def _database_url(self, role: str, database: str) -> str:
+        address = self.external_postgres or f"{HOST}:{self.ports['postgres']}"
+        return f"postgresql+asyncpg://{role}:{self.vault.secret(database_password(role))}@{address}/{database}"
 
     @property
     def internal_token(self) -> str:
         """What opens the services' internal door."""
-        return self._secret("internal-token")
+        return self.vault.secret("internal-token")
+
+    @property
+    def metrics_token(self) -> str:
+        """What opens the services' metrics, and nothing else."""
+        return self.vault.secret("metrics-token")
 
     def command(self, process: str) -> Sequence[str]:
         """How a service's process is started."""
@@ -181,33 +214,57 @@ class Installation:
             "HTTP_HOST": HOST,
             "HTTP_PORT": str(self.ports[process]),
             "INTERNAL_TOKEN": self.internal_token,
-            "ACCESS_TOKEN_PUBLIC_KEY_FILE": str(self._public_key_file),
+            "METRICS_TOKEN": self.metrics_token,
+            "ACCESS_TOKEN_PUBLIC_KEY_FILE": str(self.vault.public_key_file),
             "CLOCK_SHIFT_FILE": str(self.clock_shift_file),
         }
         if service == "account":
-            environment["ACCESS_TOKEN_PRIVATE_KEY_FILE"] = str(self._private_key_file)
-            environment["SECOND_FACTOR_KEYS_FILE"] = str(self._second_factor_keys_file)
+            environment["ACCESS_TOKEN_PRIVATE_KEY_FILE"] = str(self.vault.private_key_file)
+            environment["SECOND_FACTOR_KEYS_FILE"] = str(self.vault.second_factor_keys_file)
         if service == "requests":
-            environment["PACKAGE_KEYS_FILE"] = str(self._package_keys_file)
-            environment["STAFF_KEY_SET_FILE"] = str(self._staff_key_set_file)
+            environment["PACKAGE_KEYS_FILE"] = str(self.vault.package_keys_file)
+            environment["STAFF_KEY_SET_FILE"] = str(self.vault.staff_key_set_file)
         if service == "notifier":
             host, _, port = self.addresses.smtp.rpartition(":")
             environment |= {"SMTP_HOST": host, "SMTP_PORT": port}
             environment.setdefault("MAIL_FROM", DEFAULT_SENDER)
+        if self.makes_kafka_users:
+            environment |= {"KAFKA_USERNAME": service, "KAFKA_PASSWORD": self.vault.secret(kafka_password(service))}
+            environment["KAFKA_SASL_MECHANISM"] = USERS_MECHANISM
         return environment
+
+    def hand_out(self, directory: Path) -> None:
+        """Give everybody its own secrets, in a directory of its name: settings as files, and the files they name."""
+        for service in SERVICES:
+            for name, value in self.service_environment(service).items():
+                if name in SECRET_SETTINGS:
+                    write_secret(directory / service / name.lower(), value.encode())
+                elif name.endswith(SECRET_FILES):
+                    write_secret(directory / service / Path(value).name, Path(value).read_bytes())
+        # Engines run as users of their own: what keeps these from others is whom the directory is given to.
+        for engine, name in SUPERUSERS.items():
+            password = directory / engine / "password"
+            write_secret(password, self.vault.secret(name).encode())
+            password.chmod(0o444)
+        if (directory / "prometheus").is_dir():  # only where it is watched
+            token = directory / "prometheus" / "metrics-token"
+            write_secret(token, self.metrics_token.encode())
+            token.chmod(0o444)
 
     def claim(self) -> None:
         """Write down that this process runs the system; UserError if another one does."""
         if other := self._running():
             raise UserError(f"Adieu is already running in {self.directory} (process {other['process']['pid']})")
         facts = {"process": vars(Identity.of(os.getpid())), "addresses": asdict(self.addresses)}
-        _write_secret(self._run_file, json.dumps(facts).encode())
+        write_secret(self._run_file, json.dumps(facts).encode())
 
     def release(self) -> None:
         self._run_file.unlink(missing_ok=True)
 
     def find_running(self) -> Addresses:
         """Where the running system is reached; UserError if none runs."""
+        if self.external_services:
+            return self.addresses
         if not (facts := self._running()):
             raise UserError(f"Adieu is not running in {self.directory}: start it with `adieu up`")
         return Addresses(**facts["addresses"])
@@ -222,60 +279,22 @@ class Installation:
     def _run_file(self) -> Path:
         return self.directory / "run.json"
 
-    @property
-    def _secrets(self) -> Path:
-        return self.directory / "secrets"
-
-    @property
-    def _private_key_file(self) -> Path:
-        return self._secrets / "access-token-private.pem"
-
-    @property
-    def _public_key_file(self) -> Path:
-        return self._secrets / "access-token-public.pem"
-
-    @property
-    def _staff_key_file(self) -> Path:
-        return self._secrets / "staff-token-private.pem"
-
-    @property
-    def _staff_key(self) -> Any:  # noqa: ANN401 - whichever of the key types
-        return load_pem_private_key(self._staff_key_file.read_bytes(), password=None)
-
-    @property
-    def _staff_key_set_file(self) -> Path:
-        return self._secrets / "staff-token-keys.json"
-
-    @property
-    def _second_factor_keys_file(self) -> Path:
-        return self._secrets / "second-factor-keys"
-
-    @property
-    def _package_keys_file(self) -> Path:
-        return self._secrets / "package-keys"
-
-    def _secret(self, name: str) -> str:
-        return (self._secrets / name).read_text()
-
 
 def service_of(process: str) -> str:
     """Name the service that a process is of."""
     return process.partition("-")[0]
 
 
-def _password_name(service: str) -> str:
-    return f"database-password-{service}"
+def database_password(role: str) -> str:
+    """Name the secret of a role in PostgreSQL."""
+    return f"database-password-{role}"
+
+
+def kafka_password(user: str) -> str:
+    """Name the secret of a user of Kafka."""
+    return f"kafka-password-{user}"
 
 
 def _for_asyncpg(url: str) -> str:
     """Accept an address as PostgreSQL's own tools write it."""
     return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
-
-
-def _write_secret(path: Path, value: bytes) -> None:
-    """Write a whole file that only this user may read, or none."""
-    new = path.with_name(f"{path.name}.new")
-    new.unlink(missing_ok=True)
-    new.touch(mode=0o600)
-    new.write_bytes(value)
-    new.replace(path)

@@ -79,19 +79,24 @@ class Mailbox:
         return [mail for mail in mails if recipient.casefold() in map(str.casefold, mail.recipients)]
 
     @asynccontextmanager
-    async def receiving(self, port: int) -> AsyncIterator[None]:
-        """Take mails on that port for as long as the context lasts."""
+    async def receiving(self, port: int, host: str = HOST) -> AsyncIterator[None]:
+        """Take mails there for as long as the context lasts."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         loop = asyncio.get_running_loop()
         server = await loop.create_server(
             lambda: SMTP(self, enable_SMTPUTF8=True, hostname="localhost", ident="Adieu mailbox", loop=loop),
-            HOST,
+            host,
             port,
         )
         try:
             yield
         finally:
             server.close()
+
+    async def receive(self, host: str, port: int) -> None:
+        """Take mails until cancelled."""
+        async with self.receiving(port, host):
+            await asyncio.Event().wait()
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - named by aiosmtpd
         """Keep the mail: whole or not at all, whenever the machine stops."""

@@ -1,25 +1,44 @@
-"""Gives every service what it needs, as often as one likes: role and database, migrations, topics."""
+"""Gives every service what it needs, as often as one likes: role and database, migrations, topics, access."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from pathlib import Path
 
 import asyncpg
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code
 from alembic import command
 from alembic.config import Config
 from sqlalchemy.engine import URL, make_url
 
+from ops.access import provide_access, users
 from ops.errors import UserError
+from ops.installation import Installation, kafka_password
 from shared.contracts.topics import ALL_TOPICS
 from shared.database import engine_for, missing_migrations
+from shared.messaging.kafka import Kafka
 
 SERVICES_DIRECTORY = Path(__file__).parents[1] / "services"
 MOST_REPLICAS = 3
+
+
+async def provide(installation: Installation, admin_url: str | None) -> None:
+    """Provide everything, in the PostgreSQL of that superuser; without `admin_url` the databases exist, outside."""
+    kafka = installation.kafka
+    await together(provide_topics(kafka), provide_databases(installation.database_urls, admin_url))
+    if installation.makes_kafka_users:
+        await provide_access(kafka, {user: installation.vault.secret(kafka_password(user)) for user in users()})
+
+
+async def together(*work: Awaitable[None]) -> None:
+    """Wait until all have ended, then raise the first failure: nothing goes on behind what follows."""
+    outcomes = await asyncio.gather(*work, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
 
 
 async def provide_databases(urls: Mapping[str, str], admin_url: str | None) -> None:
@@ -76,11 +95,9 @@ async def migrate(url: str, migrations: Path) -> None:
         await asyncio.to_thread(command.upgrade, config, "head")
 
 
-async def provide_topics(kafka: str) -> None:
+async def provide_topics(kafka: Kafka) -> None:
     """Make every topic, and give those that are there the settings they should have."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
-    await admin.start()
-    try:
+    async with kafka.admin() as admin:
         replicas = min(MOST_REPLICAS, len((await admin.describe_cluster())["brokers"]))
         created = await admin.create_topics(
             [NewTopic(t.name, t.partitions, replicas, topic_configs=t.kafka_config) for t in ALL_TOPICS]
@@ -90,8 +107,6 @@ async def provide_topics(kafka: str) -> None:
             [ConfigResource(ConfigResourceType.TOPIC, t.name, t.kafka_config) for t in ALL_TOPICS]
         )
         _check((name, code) for code, _, _, name, *_ in altered.resources)
-    finally:
-        await admin.close()
 
 
 def _check(outcomes: Iterable[tuple[str, int]]) -> None:

@@ -11,7 +11,7 @@ from ops.engines import EmbeddedKafka, EmbeddedPostgres
 from ops.engines.engine import Engine
 from ops.installation import Addresses, Installation
 from ops.mailbox import Mailbox
-from ops.provision import provide_databases, provide_topics
+from ops.provision import provide, together
 from ops.supervisor import Supervisor
 
 Tell = Callable[[str], None]
@@ -53,11 +53,12 @@ async def running(installation: Installation, tell: Tell = silent) -> AsyncItera
         installation.claim()
         stack.callback(installation.release)
         system = _assemble(installation, tell)
-        stack.push_async_callback(_for_each, system.engines, Engine.stop)
-        await _for_each(system.engines, Engine.start)
-        if system.mailbox:
-            await stack.enter_async_context(system.mailbox.receiving(installation.ports["smtp"]))
-        await _provide(system)
+        if not installation.external_services:
+            stack.push_async_callback(_for_each, system.engines, Engine.stop)
+            await _for_each(system.engines, Engine.start)
+            if system.mailbox:
+                await stack.enter_async_context(system.mailbox.receiving(installation.ports["smtp"]))
+            await provide(installation, system.postgres.admin_url if system.postgres else installation.admin_url)
         stack.push_async_callback(system.supervisor.stop)
         await system.supervisor.start()
         yield system
@@ -69,29 +70,13 @@ def _assemble(installation: Installation, tell: Tell) -> System:
         installation,
         Supervisor(installation, tell),
         None if installation.external_kafka else EmbeddedKafka(directory / "kafka", ports["kafka"]),
-        None if installation.external_databases else EmbeddedPostgres(directory / "postgres", ports["postgres"]),
+        None if installation.databases_are_outside else EmbeddedPostgres(directory / "postgres", ports["postgres"]),
         None if installation.external_smtp else Mailbox(installation.mailbox),
     )
 
 
-async def _provide(system: System) -> None:
-    admin_url = system.postgres.admin_url if system.postgres else None
-    await _together(
-        provide_topics(system.addresses.kafka),
-        provide_databases(system.installation.database_urls, admin_url),
-    )
-
-
 async def _for_each(engines: list[Engine], act: Callable[[Engine], Awaitable[None]]) -> None:
-    await _together(*(act(engine) for engine in engines))
-
-
-async def _together(*work: Awaitable[None]) -> None:
-    """Wait until all have ended, then raise the first failure: nothing goes on behind what follows."""
-    outcomes = await asyncio.gather(*work, return_exceptions=True)
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException):
-            raise outcome
+    await together(*(act(engine) for engine in engines))
 
 
 async def _keep(engine: Engine, tell: Tell) -> None:

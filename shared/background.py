@@ -11,6 +11,7 @@ from typing import TypeVar
 from shared.bus import CommandBus
 from shared.commands import Command
 from shared.errors import describe, is_transient
+from shared.logging import ids_of
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ async def each_alone(bus: CommandBus, commands: Sequence[C]) -> list[C]:
         except Exception as error:
             if is_transient(error):
                 raise
-            context = {"error": describe(error)}
+            context = {"error": describe(error), **ids_of(command.caused_by)}
             log.error("%s fails", type(command).__name__, extra=context)  # noqa: TRY400 - a trace may quote values
             failed.append(command)
     return failed

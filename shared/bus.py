@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -19,10 +20,13 @@ from shared.commands import ACCOUNT_CLOSED, CATEGORY_ERASED, CONSENT_WITHDRAWN, 
 from shared.consents import barred_among
 from shared.contracts.base import AccountEvent, Event
 from shared.database import lock_accounts
+from shared.logging import ids_of
 from shared.marks import older_than_marks
 from shared.messaging import outbox
 from shared.settings import ServiceSettings
 from shared.tables import ClosedAccount
+
+log = logging.getLogger(__name__)
 
 C = TypeVar("C", bound=Command)
 Handler = Callable[["Work", Sequence[Any]], Awaitable[Sequence[object] | None]]
@@ -132,6 +136,13 @@ class Handlers:
         return iter(self._by_command)
 
 
+def _tell_of_orders(announced: Iterable[Event]) -> None:
+    """Log the road of an order, a line a step; nothing that a person does, or that comes in masses."""
+    for event in announced:
+        if hasattr(event, "order_id"):
+            log.info("announced: %s", event.type, extra=ids_of(event))
+
+
 class CommandBus:
     """Carries commands out, each in a transaction with what it announces."""
 
@@ -159,6 +170,7 @@ class CommandBus:
         if work.announced:
             failpoints.reach("outbox.committed")
             self.written.set()
+            _tell_of_orders(work.announced)
 
     async def execute(self, *commands: Command) -> list[object]:
         """Carry commands out in a transaction of their own: the road from the HTTP door and from the clock."""

@@ -9,7 +9,14 @@ from datetime import UTC, datetime
 
 from shared.errors import describe
 
-CONTEXT = ("slug", "route", "session", "second_factor", "topic", "partition", "offset", "error", "count")
+IDS = {"event": "id", "correlation": "correlation_id", "order": "order_id"}
+"""How a log names an event, the wish that it follows from, and the order: all random, and searched for by those."""
+CONTEXT = ("slug", "route", "session", "second_factor", "topic", "partition", "offset", "error", "count", *IDS)
+
+
+def ids_of(event: object) -> dict[str, object]:
+    """Say which event it is, and of which wish and order, as far as it belongs to one: for `extra` of a log."""
+    return {name: getattr(event, key) for name, key in IDS.items() if hasattr(event, key)}
 
 
 class JsonLines(logging.Formatter):

@@ -90,6 +90,16 @@ def token_bearer(
     return person
 
 
+def metrics_door(
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> None:
+    """Let in who fetches metrics, by a token that opens nothing else (FastAPI dependency)."""
+    expected: str | None = request.app.state.service.settings.metrics_token
+    given = credentials.credentials if credentials else ""
+    if not expected or not hmac.compare_digest(given.encode(), expected.encode()):
+        raise Problem(HTTPStatus.UNAUTHORIZED, "not-internal", headers={"WWW-Authenticate": "Bearer"})
+
+
 def internal_door(request: Request, token: Annotated[str, Header(alias="X-Internal-Token")] = "") -> None:
     """Let operations in by their own token, and nobody else (FastAPI dependency)."""
     expected: str = request.app.state.service.settings.internal_token

@@ -15,8 +15,9 @@ from typing import Annotated, Any
 
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from faststream.kafka import KafkaBroker
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from shared import failpoints
 from shared.bus import CommandBus, Handlers
@@ -29,13 +30,16 @@ from shared.exporting import export_what_is_much
 from shared.http import PROBLEMS, answer_problems
 from shared.logging import log_as_json
 from shared.messaging.consumer import Consumer, Subscription, subscribe
+from shared.messaging.liveness import Liveness
 from shared.messaging.polling import start_carefully
 from shared.messaging.purge import Purge
 from shared.messaging.relay import Relay
 from shared.messaging.topic_ids import TopicIds
+from shared.metrics import OF_EVERY_SERVICE, Measure, exposition
 from shared.operations import internal_api
 from shared.owner import DataOwner
 from shared.retention import Keep, kept_by_every_service, sweep_for_ever
+from shared.security import metrics_door
 from shared.settings import ServiceSettings
 
 log = logging.getLogger(__name__)
@@ -61,6 +65,8 @@ class Parts:
     api: APIRouter
     migrations: Path
     retention: Sequence[Keep] = ()
+    measures: Sequence[Measure] = ()
+    """What only this service can say of itself, beside what all do."""
     tasks: Sequence[Task] = ()
     """What runs beside the consumers for as long as the service does."""
 
@@ -75,7 +81,7 @@ class Service:
         self.clock = clock or clock_told_by(settings.clock_shift_file)
         self.engine = engine_for(settings.database_url)
         self.bus = CommandBus(self.name, parts.handlers, self.engine, self.clock, settings)
-        self.topic_ids = TopicIds(settings.kafka_bootstrap_servers)
+        self.topic_ids = TopicIds(settings.kafka)
         self.consumers = [
             Consumer(subscription, self.bus, self.topic_ids, parts.owner.admitted, settings.brake_after)
             for subscription in parts.subscriptions
@@ -95,6 +101,7 @@ class Service:
         app.state.service = self
         answer_problems(app)
         app.include_router(self._health())
+        app.include_router(self._metrics())
         app.include_router(internal_api(self.consumers))
         app.include_router(self.parts.api)
         show_doors(app)
@@ -120,6 +127,17 @@ class Service:
             missing = self.missing()
             status = HTTPStatus.SERVICE_UNAVAILABLE if missing else HTTPStatus.OK
             return JSONResponse({"service": self.name, "waits_for": missing}, status)
+
+        return router
+
+    def _metrics(self) -> APIRouter:
+        router = APIRouter(dependencies=[Depends(metrics_door)], include_in_schema=False)
+
+        @router.get("/metrics")
+        async def metrics() -> Response:
+            measures = [*OF_EVERY_SERVICE, *self.parts.measures]
+            written = await exposition(self.engine, measures, ready=not self.missing())
+            return Response(written, media_type=CONTENT_TYPE_LATEST)
 
         return router
 
@@ -154,7 +172,8 @@ class Service:
 
     def _broker(self) -> KafkaBroker:
         broker = KafkaBroker(
-            self.settings.kafka_bootstrap_servers,
+            self.settings.kafka.servers,
+            security=self.settings.kafka.security,
             client_id=self.name,
             consumer_only=True,
             allow_auto_create_topics=False,
@@ -167,17 +186,18 @@ class Service:
         return broker
 
     def _tasks(self) -> list[Any]:
-        servers = self.settings.kafka_bootstrap_servers
+        kafka = self.settings.kafka
         personal = [c.subscription.topic for c in self.consumers if c.subscription.topic.personal]
         kept = [*kept_by_every_service(self.parts.owner, self.settings.mark_retention), *self.parts.retention]
         tasks: list[Any] = [
-            Relay(self.engine, servers, self.bus.written).run(),
+            Relay(self.engine, kafka, self.bus.written).run(),
             sweep_for_ever(self.engine, kept, self.clock),
             export_what_is_much(self.bus),
+            Liveness(self.consumers, self.settings.hang_after_seconds).run(),
             *(task(self) for task in self.parts.tasks),
         ]
         if personal:
-            tasks.append(Purge(self.engine, servers, personal, self.topic_ids).run())
+            tasks.append(Purge(self.engine, kafka, personal, self.topic_ids).run())
         return tasks
 
     async def _announce_owner(self) -> None:

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.keys import read_public_keys
+from shared.messaging.kafka import Kafka, Mechanism, Protocol
 
 
 class ServiceSettings(BaseSettings):
-    """The environment as a typed object; a missing or wrong variable stops the start with its name."""
+    """The environment as a typed object; a missing or wrong variable stops the start with its name.
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    What is secret may also come as a file of that name, below the directory that `SECRETS_DIRECTORY` names.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", secrets_dir=os.environ.get("SECRETS_DIRECTORY"), hide_input_in_errors=True
+    )
 
     database_url: str
     kafka_bootstrap_servers: str
+    kafka_security_protocol: Protocol = "PLAINTEXT"
+    kafka_sasl_mechanism: Mechanism = "SCRAM-SHA-512"
+    kafka_username: str = ""
+    kafka_password: SecretStr = SecretStr("")
+    kafka_ca_file: Path | None = None
     http_host: str = "127.0.0.1"
     http_port: int = 8000
     internal_token: str = Field(min_length=32)
@@ -34,6 +46,10 @@ class ServiceSettings(BaseSettings):
 
     clock_shift_file: Path | None = None
     """Holds by how many seconds the clock is ahead, on purpose: for a demonstration, where days have to pass."""
+    hang_after_seconds: float = Field(default=120, gt=0)
+    """A consumer that has something to do and has not moved for so long ends its process."""
+    metrics_token: str | None = Field(default=None, min_length=32)
+    """What opens /metrics, as bearer; without it that door stays shut."""
     failpoint: str = ""
     """Where this process is to be struck, on purpose: see `shared/failpoints.py`."""
     batch_records: int = Field(default=500, ge=1, le=5000)
@@ -50,6 +66,18 @@ class ServiceSettings(BaseSettings):
     """By when the files of a database hold no dead rows and no old log any more, as operated."""
     backup_retention_days: int = Field(default=35, ge=0)
     """By when no backup holds what was erased, as operated."""
+
+    @cached_property
+    def kafka(self) -> Kafka:
+        """How this service reaches Kafka, and by which name."""
+        return Kafka(
+            self.kafka_bootstrap_servers,
+            self.kafka_security_protocol,
+            self.kafka_sasl_mechanism,
+            self.kafka_username,
+            self.kafka_password.get_secret_value(),
+            self.kafka_ca_file,
+        )
 
     @cached_property
     def access_token_public_keys(self) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ from shared.contracts.base import Event
 from shared.contracts.topics import Topic
 from shared.errors import NotNow
 from shared.messaging.consumer import Consumer, subscribe
+from shared.messaging.kafka import Kafka
 from shared.messaging.polling import start_carefully
 from shared.messaging.positions import Record
 from shared.messaging.topic_ids import TopicIds
@@ -125,7 +126,7 @@ async def talking_to(servers: str) -> AsyncIterator[Broker]:
     """Connect to the broker."""
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
     producer = AIOKafkaProducer(bootstrap_servers=servers, max_request_size=1_100_000)
-    topic_ids = TopicIds(servers)
+    topic_ids = TopicIds(Kafka(servers))
     await admin.start()
     await producer.start()
     await topic_ids.start([])

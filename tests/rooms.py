@@ -19,6 +19,7 @@ from shared.contracts.base import Event
 from shared.contracts.topics import Topic
 from shared.database import engine_for
 from shared.messaging.consumer import Consumer, Subscription
+from shared.messaging.kafka import Kafka
 from shared.messaging.positions import Record
 from shared.messaging.topic_ids import TopicIds
 from shared.owner import DataOwner
@@ -47,7 +48,7 @@ class NamedTopics(TopicIds):
     """Tells topics apart as the broker would, without one; a topic can be recreated."""
 
     def __init__(self) -> None:
-        super().__init__("nowhere.example:9092")
+        super().__init__(Kafka("nowhere.example:9092"))
         self._generation: dict[str, int] = {}
 
     def recreate(self, topic: str) -> None:

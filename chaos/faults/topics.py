@@ -7,7 +7,6 @@ import random
 from dataclasses import dataclass
 from typing import Self
 
-from aiokafka.admin import AIOKafkaAdminClient
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
@@ -16,6 +15,7 @@ from chaos.rest import READERS, group_of, wait_for_rest
 from ops.installation import SERVICES, service_of
 from ops.provision import provide_topics
 from shared.contracts.topics import ALL_TOPICS, ORDERS, Topic, receipts_of
+from shared.messaging.kafka import Kafka
 from shared.messaging.topic_ids import TopicIds
 
 HEALING = (ORDERS, *map(receipts_of, SERVICES))
@@ -63,25 +63,23 @@ class TopicRecreated(Fault):
             await self._make_anew(world)
 
     async def _make_anew(self, world: World) -> None:
-        kafka = world.system.addresses.kafka
+        kafka = world.installation.kafka
         processes = await hold_all(world)
         before = await _id_of(kafka, self.topic.name)
-        admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
-        await admin.start()
-        await admin.delete_topics([self.topic.name])
+        async with kafka.admin() as admin:
+            await admin.delete_topics([self.topic.name])
 
-        async def gone() -> bool:
-            return self.topic.name not in await admin.list_topics()
+            async def gone() -> bool:
+                return self.topic.name not in await admin.list_topics()
 
-        await seen(gone)
-        await admin.close()
+            await seen(gone)
         await provide_topics(kafka)
         after = await _id_of(kafka, self.topic.name)
         await release_all(world, processes)
         self.evidence = f"its id was {before}, and is {after}" if before != after else ""
 
 
-async def _id_of(kafka: str, topic: str) -> str:
+async def _id_of(kafka: Kafka, topic: str) -> str:
     ids = TopicIds(kafka)
     await ids.start([topic])
     try:

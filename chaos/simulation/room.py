@@ -32,6 +32,7 @@ from shared.bus import CommandBus
 from shared.clock import Clock
 from shared.commands import Command
 from shared.messaging.consumer import Consumer, Subscription, subscribe
+from shared.messaging.kafka import Kafka
 from shared.messaging.purge import Purge
 from shared.messaging.relay import Relay
 from shared.owner import DataOwner
@@ -104,7 +105,7 @@ class Room:
         handlers = import_module(f"services.{service}.handlers").handlers
         self.bus = CommandBus(service, handlers, self.engine, clock, self.settings)
         subscriptions: Sequence[Subscription] = import_module(f"services.{service}.consumers").SUBSCRIPTIONS
-        self._topic_ids = KnownTopics("")
+        self._topic_ids = KnownTopics(Kafka(""))
         self.consumers = [
             StoppingConsumer(each, self.bus, self._topic_ids, self.owner.admitted) for each in subscriptions
         ]
@@ -114,9 +115,9 @@ class Room:
         self.readers = client.readers
         self._producer: Any = Producer(broker)
         self._admin: Any = Admin(broker.log)
-        self._relay = Relay(self.engine, "", asyncio.Event())
+        self._relay = Relay(self.engine, Kafka(""), asyncio.Event())
         personal = [each.topic for each in subscriptions if each.topic.personal]
-        self._purge = Purge(self.engine, "", personal, self._topic_ids)
+        self._purge = Purge(self.engine, Kafka(""), personal, self._topic_ids)
         self._mailer = Mailer(self.bus, cast("Any", post), cast("Any", post), PATIENCE)
 
     async def announce(self) -> None:

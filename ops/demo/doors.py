@@ -19,6 +19,7 @@ from ops.installation import Installation
 from ops.mailbox import Mail, Mailbox
 from shared.contracts.base import Event
 from shared.contracts.topics import Topic
+from shared.messaging.kafka import Kafka
 
 PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.05
@@ -82,9 +83,9 @@ class Doors:
         return answer
 
     @property
-    def kafka(self) -> str:
-        """Where any Kafka client finds the broker."""
-        return self._installation.addresses.kafka
+    def kafka(self) -> Kafka:
+        """How any Kafka client finds the broker."""
+        return self._installation.kafka
 
     @property
     def internal(self) -> dict[str, str]:
@@ -131,14 +132,10 @@ class Doors:
 @asynccontextmanager
 async def open_doors(installation: Installation) -> AsyncIterator[Doors]:
     """Open them, and close them behind the caller."""
-    servers = installation.addresses.kafka
+    kafka = installation.kafka
     async with (
         httpx.AsyncClient(timeout=10) as http,
-        AIOKafkaProducer(bootstrap_servers=servers, linger_ms=LINGER_MS) as producer,
+        AIOKafkaProducer(**kafka.client, linger_ms=LINGER_MS) as producer,
+        kafka.admin() as admin,
     ):
-        admin = AIOKafkaAdminClient(bootstrap_servers=servers)
-        try:
-            await admin.start()
-            yield Doors(installation, http, producer, admin)
-        finally:
-            await admin.close()
+        yield Doors(installation, http, producer, admin)

@@ -117,7 +117,7 @@ class Episodes:
         ]
 
     def _publish(self, topic: str, person: Person, facts: list[dict[str, Any]]) -> None:
-        producer = Producer({"bootstrap.servers": self.doors.kafka})
+        producer = Producer(self.doors.kafka.librdkafka)
         for fact in facts:
             producer.produce(topic, key=str(person.account_id), value=json.dumps(fact))
         if producer.flush(FLUSH_SECONDS):

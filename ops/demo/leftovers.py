@@ -18,10 +18,10 @@ from typing import TypeAlias
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from sqlalchemy.engine import make_url
 
 from ops.installation import Installation
+from shared.messaging.kafka import Kafka
 
 READ_SECONDS = 15.0
 POLL_MS = 50
@@ -100,7 +100,7 @@ async def search(installation: Installation, marks: Marks) -> Search:
     """Search everything once."""
     result = Search(marks)
     await search_databases(result, installation.database_urls)
-    await search_topics(result, installation.addresses.kafka)
+    await search_topics(result, installation.kafka)
     await asyncio.to_thread(search_files, result, installation.directory)
     return result
 
@@ -115,9 +115,9 @@ async def search_databases(result: Search, urls: dict[str, str]) -> None:
                 result.look("statistics", f"{service}.statistics.{row['name']}", row["content"].encode(), 1)
 
 
-async def search_topics(result: Search, servers: str) -> None:
+async def search_topics(result: Search, kafka: Kafka) -> None:
     """Search every topic, the broker's own too, from the start of its log to its end."""
-    records = await _all_records(servers)
+    records = await _all_records(kafka)
     for topic, found in records.items():
         result.look("topics", f"topic {topic}", b"\n".join(chain.from_iterable(map(_parts, found))), len(found))
 
@@ -207,13 +207,9 @@ async def _tables(connection: asyncpg.Connection) -> list[tuple[str, bytes]]:
     return tables
 
 
-async def _all_records(servers: str) -> dict[str, list[ConsumerRecord[bytes, bytes]]]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
-    try:
-        await admin.start()
+async def _all_records(kafka: Kafka) -> dict[str, list[ConsumerRecord[bytes, bytes]]]:
+    async with kafka.admin() as admin:
         topics = await admin.describe_topics()
-    finally:
-        await admin.close()
     places = [
         TopicPartition(topic["topic"], partition["partition"])
         for topic in topics
@@ -221,7 +217,7 @@ async def _all_records(servers: str) -> dict[str, list[ConsumerRecord[bytes, byt
     ]
     records: dict[str, list[ConsumerRecord[bytes, bytes]]] = {place.topic: [] for place in sorted(places)}
     async with AIOKafkaConsumer(
-        bootstrap_servers=servers,
+        **kafka.client,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         fetch_max_wait_ms=POLL_MS,

@@ -13,11 +13,12 @@ from uuid import uuid4
 
 import asyncpg
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin import RecordsToDelete
 
 from ops.demo.leftovers import connected
 from ops.installation import Installation
 from shared.contracts.topics import FEEDBACK, TELEMETRY, Topic
+from shared.messaging.kafka import Kafka
 
 _OUTBOX = "INSERT INTO outbox (topic, key, type, event_id, body) VALUES ($1, 'planted', 'Planted', $2, $3)"
 _DEAD_LETTER = (
@@ -30,7 +31,7 @@ _FEEDBACK = "INSERT INTO feedback (id, account_id, text, submitted_at) VALUES ($
 @asynccontextmanager
 async def planted(installation: Installation, mark: str) -> AsyncIterator[dict[str, str]]:
     """Plant everywhere; yields each kind of place with the place that the search should name."""
-    urls, raw, servers = installation.database_urls, mark.encode(), installation.addresses.kafka
+    urls, raw, kafka = installation.database_urls, mark.encode(), installation.kafka
     async with AsyncExitStack() as stack:
         account = await stack.enter_async_context(connected(urls["account"]))
         device = await stack.enter_async_context(connected(urls["device"]))
@@ -42,8 +43,8 @@ async def planted(installation: Installation, mark: str) -> AsyncIterator[dict[s
             "an inbox": _row(device, "device.inbox", "INSERT INTO inbox VALUES ($1, $2)", mark, uuid4()),
             "a dead letter": _row(notifier, "notifier.dead_letters", _DEAD_LETTER, FEEDBACK.name, raw),
             "the planner's statistics": _statistics(device, mark),
-            "a message's body": _message(servers, FEEDBACK, b64encode(raw), []),
-            "a message's header": _message(servers, TELEMETRY, b"planted", [("planted", raw)]),
+            "a message's body": _message(kafka, FEEDBACK, b64encode(raw), []),
+            "a message's header": _message(kafka, TELEMETRY, b"planted", [("planted", raw)]),
             "a file": _file(installation, raw.hex()),
             "a log": _log(installation, f'{{"message": "planted {mark.upper()}"}}\n'),
         }
@@ -72,17 +73,13 @@ async def _statistics(connection: asyncpg.Connection, mark: str) -> AsyncIterato
 
 
 @asynccontextmanager
-async def _message(servers: str, topic: Topic, body: bytes, headers: list[tuple[str, bytes]]) -> AsyncIterator[str]:
-    async with AIOKafkaProducer(bootstrap_servers=servers) as producer:
+async def _message(kafka: Kafka, topic: Topic, body: bytes, headers: list[tuple[str, bytes]]) -> AsyncIterator[str]:
+    async with AIOKafkaProducer(**kafka.client) as producer:
         sent = await producer.send_and_wait(topic.name, body, headers=headers)
     yield f"topic {topic.name}"
-    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
-    try:
-        await admin.start()
+    async with kafka.admin() as admin:
         place = TopicPartition(topic.name, sent.partition)
         await admin.delete_records({place: RecordsToDelete(before_offset=sent.offset + 1)})
-    finally:
-        await admin.close()
 
 
 @asynccontextmanager

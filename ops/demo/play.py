@@ -18,6 +18,7 @@ from ops.demo.episodes import Episodes
 from ops.demo.proof import Proof
 from ops.demo.stage import Stage
 from ops.demo.story import Story
+from ops.errors import UserError
 from ops.installation import Installation
 from ops.screens import show_addresses, show_json
 from ops.system import System, running
@@ -37,6 +38,8 @@ class Options:
 
 async def play(installation: Installation, console: Console, options: Options) -> int:
     """Play, show, and return the exit code."""
+    if options.plant and installation.external_services:
+        raise UserError("planting needs services that can be stopped, and those here run outside")
     installation.environ = {k: v for k, v in installation.environ.items() if k not in NOT_FOR_THE_DEMO}
     # What a client tries again is no news; what it gives up is raised.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

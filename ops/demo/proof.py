@@ -130,7 +130,7 @@ class Proof:
         started = monotonic()
         while True:
             topics = Search(marks)
-            await search_topics(topics, self.system.addresses.kafka)
+            await search_topics(topics, self.system.installation.kafka)
             waited = monotonic() - started
             if not topics.found or waited > PURGE_PATIENCE_SECONDS:
                 self.purged_after_ms = round(waited * 1000)

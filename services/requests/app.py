@@ -13,6 +13,7 @@ from services.requests.handlers import handlers
 from services.requests.models import OWNER, Order, Request, RequestDecision, RequestEvidence, RequestWords
 from services.requests.packing import packer
 from services.requests.reminder import reminder
+from services.requests.repository.orders import WAITING_ORDERS
 from services.requests.settings import Settings
 from services.requests.watcher import watch
 from shared.clock import Clock
@@ -35,6 +36,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
             *(Keep(words.ends_at, timedelta()) for words in (RequestWords, RequestEvidence, RequestDecision)),
             ENDED_SESSIONS_KEPT,
         ),
+        measures=(WAITING_ORDERS,),
         tasks=(reminder(settings), watch, packer(settings)),
     )
     return Service(parts, settings, clock).http()

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from time import perf_counter
 from typing import Any
 from uuid import UUID
 
@@ -31,8 +32,9 @@ from shared.marks import Marks, is_older, marks_of
 from shared.messaging import dead_letters, positions
 from shared.messaging.dead_letters import Parked
 from shared.messaging.positions import Record
-from shared.messaging.reading import Message, Reader, taken_at_of
+from shared.messaging.reading import Message, Reader, ids_in, taken_at_of
 from shared.messaging.topic_ids import TopicIds
+from shared.metrics import counts_of
 from shared.owner import DataOwner
 from shared.personal_data import Category
 from shared.settings import ServiceSettings
@@ -86,10 +88,13 @@ class Consumer:
     busy: asyncio.Lock = field(default_factory=asyncio.Lock)
     polls: Any = None
     """The FastStream subscriber, which has the client's consumer while it runs."""
+    tries: int = 0
+    """How often it has tried a batch: who looks sees by it that work in hand goes on."""
     _failed_in_a_row: int = 0
 
     def __post_init__(self) -> None:
         self._reader = Reader(self.subscription.topic, self.subscription.command_for)
+        self._counts = counts_of(self.subscription.topic.name)
 
     @property
     def unreadable(self) -> bool:
@@ -97,26 +102,32 @@ class Consumer:
         client = self.polls and self.polls.consumer
         return bool(client and client.paused())
 
+    @property
+    def waits_for_somebody(self) -> bool:
+        """Whether it holds what it has on purpose: until somebody looks, or until its owner is admitted."""
+        return self.braked or (self.subscription.topic.personal and not self.admitted.is_set())
+
     async def take(self, records: Sequence[Record]) -> None:
         """Handle a poll's records: all in one transaction, or else each in its own."""
         if self.subscription.topic.personal:
             await self.admitted.wait()
         async with self.busy:
             failpoints.reach("consumer.polled")
+            began = perf_counter()
             try:
                 await self._until_it_passes(lambda: self._handle(records))
             except Exception as error:  # noqa: BLE001 - whatever it is, only the message at fault may pay for it
                 log.warning("batch failed, taken one by one", extra=self._context(error, count=len(records)))
                 for record in records:
                     await self._handle_or_park(record)
+            self._counts.seconds.observe(perf_counter() - began)
+            self._counts.handled.inc(len(records))
 
     async def _handle_or_park(self, record: Record) -> None:
         try:
             await self._until_it_passes(lambda: self._handle([record]))
         except Exception as error:  # noqa: BLE001 - it is parked with what went wrong
             reason = describe(error)
-            place = {"partition": record.partition, "offset": record.offset}
-            log.error("message parked", extra=self._context(error, **place))  # noqa: TRY400 - a trace may quote values
             self._failed_in_a_row += 1
             if self._failed_in_a_row >= self.brake_after:
                 await self.stop("every message fails: a bad release must not park everything")
@@ -131,11 +142,14 @@ class Consumer:
     async def _until_it_passes(self, attempt: Callable[[], Awaitable[None]]) -> None:
         pause = FIRST_PAUSE
         while True:
+            self.tries += 1
             try:
                 return await attempt()
             except Exception as error:
                 if not is_transient(error):
+                    self._counts.failed.inc()
                     raise
+                self._counts.retried.inc()
                 log.warning("waits and tries again", extra=self._context(error))
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
@@ -150,6 +164,7 @@ class Consumer:
             commands = [message.command for message in ready if message.command]
             await self.bus.carry_out(work, commands)
             failpoints.reach("consumer.handled")
+        self._tell_of(letters)
         if commands:  # what was only parked or passed over proves nothing about this release
             self._failed_in_a_row = 0
 
@@ -157,7 +172,17 @@ class Consumer:
         async with self.bus.work() as work:
             messages = await self._fresh(work, [record])
             await work.lock_all({m.account_id: Lock.EXCLUSIVE for m in messages if m.account_id})
-            await dead_letters.park(work.connection, [m.parked("failed", error) for m in messages])
+            letters = [message.parked("failed", error) for message in messages]
+            await dead_letters.park(work.connection, letters)
+        self._tell_of(letters)
+
+    def _tell_of(self, letters: Sequence[Parked]) -> None:
+        for letter in letters:
+            self._counts.parked[letter.reason].inc()
+            told = {"partition": letter.partition, "offset": letter.offset, "error": letter.error}
+            log.error(
+                "message parked: %s", letter.reason, extra={"topic": letter.topic, **told, **ids_in(letter.body)}
+            )
 
     async def _fresh(self, work: Work, records: Sequence[Record]) -> list[Message]:
         """Read the records that have not had their effect yet, and note that they have."""

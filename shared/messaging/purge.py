@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from time import monotonic
 from uuid import UUID
 
@@ -19,8 +19,10 @@ from shared.background import again_and_again
 from shared.contracts.topics import Topic
 from shared.database import sole_holder
 from shared.errors import NotNow
+from shared.messaging.kafka import Kafka
 from shared.messaging.positions import Place, Stored, stored
 from shared.messaging.topic_ids import TopicIds
+from shared.metrics import PURGED, TAKEN_IN
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +34,9 @@ REPEAT_SECONDS = 10.0
 class Purge:
     """Deletes from the broker what this service's database says it has taken in."""
 
-    def __init__(
-        self, engine: AsyncEngine, bootstrap_servers: str, topics: Sequence[Topic], topic_ids: TopicIds
-    ) -> None:
+    def __init__(self, engine: AsyncEngine, kafka: Kafka, topics: Sequence[Topic], topic_ids: TopicIds) -> None:
         self._engine = engine
-        self._bootstrap_servers = bootstrap_servers
+        self._kafka = kafka
         self._topics = topics
         self._topic_ids = topic_ids
         self._purged: dict[Place, int] = {}
@@ -47,19 +47,10 @@ class Purge:
         await again_and_again("purge", self._purge, PURGE_SECONDS)
 
     async def _purge(self) -> None:
-        async with sole_holder(self._engine, "purge") as connection, self._admin() as admin:
+        async with sole_holder(self._engine, "purge") as connection, self._kafka.admin() as admin:
             while True:
                 await self.once(connection, admin)
                 await asyncio.sleep(PURGE_SECONDS)
-
-    @asynccontextmanager
-    async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap_servers)
-        try:
-            await admin.start()
-            yield admin
-        finally:
-            await admin.close()
 
     async def once(self, connection: AsyncConnection, admin: AIOKafkaAdminClient) -> None:
         """Purge what has been taken in since the last time; a recreated topic is left alone until it is read."""
@@ -70,11 +61,13 @@ class Purge:
         due = {place: here for place, here in at.items() if self._is_due(place, here)}
         ids = await self._ids_of({topic for topic, _ in due})
         for (topic, partition), here in due.items():
+            TAKEN_IN.labels(topic, partition).set(here.next_offset)
             if ids.get(topic) == here.topic_id:
                 failpoints.reach("purge.due")
                 await self._delete(admin, topic, partition, here.next_offset)
                 failpoints.reach("purge.deleted")
                 self._purged[topic, partition] = here.next_offset
+                PURGED.labels(topic, partition).set(here.next_offset)
 
     def _is_due(self, place: Place, here: Stored) -> bool:
         mine = any(topic.covers(place[0]) for topic in self._topics)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from shared.contracts.base import AccountEvent, Event, reader
 from shared.contracts.catalogue import facts_on
 from shared.contracts.topics import Topic
 from shared.errors import describe
+from shared.logging import IDS
 from shared.messaging.dead_letters import Parked
 from shared.messaging.positions import Record
 
@@ -73,6 +74,21 @@ def account_named_by(record: Record) -> UUID | None:
         with suppress(ValueError, TypeError, AttributeError):
             return UUID(candidate)
     return None
+
+
+def ids_in(body: bytes) -> dict[str, UUID]:
+    """Find the ids that a message names, for the log: of the event, its wish and its order. Nothing else of it."""
+    with suppress(ValueError):
+        found = from_json(body)
+        if isinstance(found, dict):
+            return dict(_ids_among(found))
+    return {}
+
+
+def _ids_among(found: dict[str, Any]) -> Iterator[tuple[str, UUID]]:
+    for name, key in IDS.items():
+        with suppress(LookupError, ValueError, TypeError, AttributeError):
+            yield name, UUID(found[key])
 
 
 class Reader:

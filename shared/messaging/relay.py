@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from shared import failpoints
 from shared.background import again_and_again, rest
 from shared.database import sole_holder
+from shared.messaging.kafka import Kafka
 from shared.tables import Outbox
 
 ROWS = 1000
@@ -36,9 +37,9 @@ Target = tuple[str, int]
 class Relay:
     """Sends what stands in one service's outbox."""
 
-    def __init__(self, engine: AsyncEngine, bootstrap_servers: str, written: asyncio.Event) -> None:
+    def __init__(self, engine: AsyncEngine, kafka: Kafka, written: asyncio.Event) -> None:
         self._engine = engine
-        self._bootstrap_servers = bootstrap_servers
+        self._kafka = kafka
         self._written = written
         self._partition_of = DefaultPartitioner()
 
@@ -54,7 +55,7 @@ class Relay:
 
     def _producer(self) -> AIOKafkaProducer:
         return AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap_servers,
+            **self._kafka.client,
             enable_idempotence=True,
             max_request_size=MAX_BATCH_BYTES,
             max_batch_size=MAX_BATCH_BYTES,

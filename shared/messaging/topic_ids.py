@@ -21,6 +21,7 @@ from aiokafka.protocol.types import (
 )
 
 from shared.errors import NotNow
+from shared.messaging.kafka import Kafka
 
 KEPT_SECONDS = 5.0
 
@@ -28,15 +29,15 @@ KEPT_SECONDS = 5.0
 class TopicIds:
     """Tells which topic of a name it is: a recreated one has another id. Answers are kept for a few seconds."""
 
-    def __init__(self, bootstrap_servers: str) -> None:
-        self._bootstrap_servers = bootstrap_servers
+    def __init__(self, kafka: Kafka) -> None:
+        self._kafka = kafka
         self._client: AIOKafkaClient | None = None
         self._known: dict[str, UUID] = {}
         self._until = 0.0
 
     async def start(self, topics: Iterable[str]) -> None:
         """Connect. Raises a transient error where no broker answers, or one of the topics is missing."""
-        self._client = AIOKafkaClient(bootstrap_servers=self._bootstrap_servers)
+        self._client = AIOKafkaClient(**self._kafka.client)
         try:
             await self._client.bootstrap()
             await self.of(topics, anew=True)

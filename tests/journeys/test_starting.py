@@ -47,7 +47,7 @@ async def test_a_service_waits_for_database_migrations_broker_and_topics_and_say
             await waits_for("broker and topics")
             await kafka.start()
             await waits_for("broker and topics")
-            await provide_topics(installation.addresses.kafka)
+            await provide_topics(installation.kafka)
 
             async def ready() -> bool:
                 response = await answer()

@@ -17,6 +17,7 @@ from services.account.app import create_app
 from services.account.settings import Settings
 from shared.contracts.billing import InstallmentOwed
 from shared.contracts.topics import INSTALLMENTS, Topic, receipts_of
+from shared.messaging.kafka import Kafka
 from shared.messaging.polling import CarefulConsumer
 from shared.service import Service
 from tests.builders import ANNA, BEN, NEXT_MONTH, Person, fact, named
@@ -136,7 +137,7 @@ async def test_what_any_client_has_compressed_is_read(
 async def test_a_service_reads_with_the_careful_client(
     broker: Broker, databases: Databases, settings_for: SettingsFor
 ) -> None:
-    await provide_topics(broker.servers)
+    await provide_topics(Kafka(broker.servers))
     name = await databases.fresh("account")
     settings = settings_for("account", databases.url(name), kafka_bootstrap_servers=broker.servers)
     assert isinstance(settings, Settings)

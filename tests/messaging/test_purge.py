@@ -8,6 +8,7 @@ from uuid import uuid4
 from shared.contracts.app import FeedbackSubmitted
 from shared.contracts.topics import EXPORTS, FEEDBACK, Topic, exports_of
 from shared.messaging import positions
+from shared.messaging.kafka import Kafka
 from shared.messaging.purge import Purge
 from tests.builders import ANNA, fact
 from tests.lines import Broker
@@ -29,7 +30,7 @@ async def store_position_behind(room: Room, broker: Broker, topic: Topic, number
 
 
 async def purge(room: Room, broker: Broker, topic: Topic) -> None:
-    sweeper = Purge(room.engine, broker.servers, [topic], broker.topic_ids)
+    sweeper = Purge(room.engine, Kafka(broker.servers), [topic], broker.topic_ids)
     async with room.engine.begin() as connection:
         await sweeper.once(connection, broker.admin)
 

@@ -19,6 +19,7 @@ from shared.contracts.base import AccountEvent
 from shared.contracts.topics import ACCOUNTS, MAX_MESSAGE_BYTES, Topic
 from shared.database import SOLE_HOLDER_SPACE
 from shared.messaging import outbox
+from shared.messaging.kafka import Kafka
 from shared.messaging.outbox import EventTooLarge
 from shared.messaging.relay import Relay
 from tests.builders import ANNA, BEN, CARLA, Person, fact
@@ -54,7 +55,7 @@ async def empty(room: Room) -> bool:
 
 @asynccontextmanager
 async def relaying(room: Room, broker: Broker) -> AsyncIterator[asyncio.Task[None]]:
-    running = asyncio.ensure_future(Relay(room.engine, broker.servers, room.bus.written).run())
+    running = asyncio.ensure_future(Relay(room.engine, Kafka(broker.servers), room.bus.written).run())
     try:
         yield running
     finally:

@@ -30,6 +30,7 @@ from ops.demo.plants import planted
 from ops.engines import EmbeddedKafka, EmbeddedPostgres
 from ops.installation import SERVICES, Installation
 from ops.provision import provide_topics
+from shared.messaging.kafka import Kafka
 from tests.databases import Databases
 
 MARK = "k7zq0wv3xxh2mdt9"
@@ -132,7 +133,7 @@ async def topic(kafka: EmbeddedKafka) -> AsyncIterator[str]:
 
 async def found_in_topics(kafka: EmbeddedKafka) -> list[str]:
     result = Search(MARKS)
-    await search_topics(result, kafka.bootstrap_servers)
+    await search_topics(result, Kafka(kafka.bootstrap_servers))
     return result.leftovers
 
 
@@ -177,7 +178,7 @@ def test_what_the_engines_files_keep_is_counted_where_it_can_be(tmp_path: Path) 
 async def installation(tmp_path: Path, kafka: EmbeddedKafka, databases: Databases) -> AsyncIterator[Installation]:
     """Make everything that the services need, without the services."""
     names = {service: await databases.fresh(service) for service in SERVICES}
-    await provide_topics(kafka.bootstrap_servers)
+    await provide_topics(Kafka(kafka.bootstrap_servers))
     urls = {f"{service.upper()}_DATABASE_URL": databases.url(name) for service, name in names.items()}
     made = Installation(tmp_path, urls | {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers})
     made.create()

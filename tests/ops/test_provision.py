@@ -11,6 +11,7 @@ from ops.engines import EmbeddedKafka, EmbeddedPostgres
 from ops.installation import SERVICES
 from ops.provision import provide_databases, provide_topics
 from shared.contracts.topics import ALL_TOPICS, TELEMETRY
+from shared.messaging.kafka import Kafka
 
 
 def urls_on(postgres: EmbeddedPostgres) -> dict[str, str]:
@@ -39,7 +40,7 @@ async def test_every_service_gets_a_migrated_database_that_no_other_may_enter(po
 
 async def test_every_topic_exists_with_its_settings(kafka: EmbeddedKafka) -> None:
     for _ in range(2):
-        await provide_topics(kafka.bootstrap_servers)
+        await provide_topics(Kafka(kafka.bootstrap_servers))
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
     await admin.start()
     partitions = {t["topic"]: len(t["partitions"]) for t in await admin.describe_topics()}
@@ -51,12 +52,12 @@ async def test_every_topic_exists_with_its_settings(kafka: EmbeddedKafka) -> Non
 
 
 async def test_a_changed_setting_of_a_topic_is_set_right(kafka: EmbeddedKafka) -> None:
-    await provide_topics(kafka.bootstrap_servers)
+    await provide_topics(Kafka(kafka.bootstrap_servers))
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
     await admin.start()
     telemetry = ConfigResource(ConfigResourceType.TOPIC, TELEMETRY.name, {"retention.ms": "1"})
     await admin.alter_configs([telemetry])
-    await provide_topics(kafka.bootstrap_servers)
+    await provide_topics(Kafka(kafka.bootstrap_servers))
     (described,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, TELEMETRY.name)])
     await admin.close()
     settings = {entry[0]: entry[1] for entry in described.resources[0][4]}

@@ -29,6 +29,7 @@ from shared.contracts.requests import ErasureCompleted, ErasureSettled
 from shared.contracts.topics import ACCOUNTS, ORDERS, receipts_of
 from shared.database import engine_for
 from shared.messaging.consumer import Subscription
+from shared.messaging.kafka import Kafka
 from shared.owner import DataOwner
 from shared.personal_data import Category, OfAccount, opaque, personal, rows
 from shared.service import Parts, Service
@@ -87,7 +88,7 @@ async def at_work(service: Service) -> AsyncIterator[None]:
 @pytest.fixture
 async def broker(kafka: EmbeddedKafka) -> AsyncIterator[Broker]:
     """Connect to a broker that has every topic, and the one of the newcomer."""
-    await provide_topics(kafka.bootstrap_servers)
+    await provide_topics(Kafka(kafka.bootstrap_servers))
     async with talking_to(kafka.bootstrap_servers) as clients:
         await clients.create(DIARY)
         yield clients

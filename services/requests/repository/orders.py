@@ -13,6 +13,8 @@ from sqlalchemy import (
     Uuid,
     any_,
     bindparam,
+    case,
+    func,
     or_,
     select,
     update,
@@ -28,6 +30,7 @@ from services.requests.models import Reference
 from services.requests.rollcall import Due, Order, Owner
 from shared.contracts.account import Origin
 from shared.contracts.receipts import ITEMS, Phase
+from shared.metrics import Measure
 
 _IDS: Any = bindparam("ids", type_=ARRAY(Uuid))
 _ORDERS = select(OrderRow).where(OrderRow.order_id == any_(_IDS))
@@ -53,6 +56,22 @@ _SAVE_CERTIFICATE = (
 )
 _OPEN = select(OrderRow.order_id, OrderRow.account_id).where(
     OrderRow.completed_at.is_(None), OrderRow.opened_at.is_not(None)
+)
+_waited_for = case((DueRow.phase == Phase.DATA, OrderRow.opened_at), else_=OrderRow.settled_at)
+_waiting = (
+    select(DueRow.owner, func.min(_waited_for).label("since"))
+    .join(OrderRow, OrderRow.order_id == DueRow.order_id)
+    .where(OrderRow.completed_at.is_(None), DueRow.answered_at.is_(None))
+    .group_by(DueRow.owner)
+    .subquery()
+)
+WAITING_ORDERS = Measure(
+    "adieu_order_seconds",
+    "Since when the oldest open order waits for this owner; 0 where none does",
+    select(Owner.name, func.coalesce(func.extract("epoch", func.now() - _waiting.c.since), 0))
+    .outerjoin(_waiting, _waiting.c.owner == Owner.name)
+    .where(~Owner.left),
+    label="owner",
 )
 
 

@@ -1,0 +1,99 @@
+"""`adieu lag` and `adieu exporter`: how far behind readers are, for a person, for a program, and for Prometheus."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from ops.installation import DEFAULT_DIRECTORY, Installation
+from ops.lag.broker import Broker
+from ops.lag.exporter import export
+from ops.lag.screen import as_json, page, worst
+from ops.lag.watch import Line, Watch
+from ops.options import AsJson, Directory
+from ops.processes import HOST
+from ops.screens import show_json
+from shared.messaging.kafka import Kafka
+
+EVERY_SECONDS = 1.0
+WIDTH_OF_A_FILE = 200
+"""Where no screen says how wide it is, nothing is cut."""
+
+Window = Annotated[float, typer.Option(min=0.1, help="From so many seconds of samples the words are made.")]
+Groups = Annotated[list[str] | None, typer.Option("--group", help="Only this group; may be given several times.")]
+
+
+def lag(
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh in place until Ctrl-C.")] = False,  # noqa: FBT002
+    as_facts: AsJson = False,  # noqa: FBT002 - a switch of the command line
+    group: Groups = None,
+    window: Window = 5.0,
+    directory: Directory = DEFAULT_DIRECTORY,
+) -> None:
+    """Say for every group, topic and partition how far behind it is, and what that means. The worst word exits."""
+    broker = Broker(reached(Installation(directory)))
+    looks = _looks(Watch(broker, window, group or ()), window)
+    try:
+        last = _refresh(looks, as_facts=as_facts) if watch else _once(looks, window, as_facts=as_facts)
+    finally:
+        broker.close()
+    raise typer.Exit(worst(last).value)
+
+
+def exporter(
+    host: Annotated[str, typer.Option(help="Where to listen.")] = HOST,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where to listen.")] = 9308,
+    window: Window = 60.0,
+    directory: Directory = DEFAULT_DIRECTORY,
+) -> None:
+    """Serve the same as metrics, at /metrics, until Ctrl-C."""
+    export(reached(Installation(directory)), (host, port), window)
+
+
+def reached(installation: Installation) -> Kafka:
+    """Say how the Kafka of an installation is reached; UserError where none is outside and none runs."""
+    return installation.kafka if installation.external_kafka else Kafka(installation.find_running().kafka)
+
+
+def _looks(watch: Watch, window: float) -> Iterator[list[Line]]:
+    pause = min(EVERY_SECONDS, window)
+    while True:
+        yield watch.look()
+        time.sleep(pause)
+
+
+def _once(looks: Iterator[list[Line]], window: float, *, as_facts: bool) -> list[Line]:
+    until = time.monotonic() + window
+    lines = next(looks)
+    while time.monotonic() < until:
+        lines = next(looks)
+    show_json(as_json(lines)) if as_facts else _console().print(page(lines))
+    return lines
+
+
+def _refresh(looks: Iterator[list[Line]], *, as_facts: bool) -> list[Line]:
+    """Show look after look; into a pipe or file one below the other. Ctrl-C is how it is meant to end."""
+    console, lines = _console(), next(looks)
+    try:
+        with Live(page(lines), console=console, screen=console.is_terminal and not as_facts) as live:
+            while True:
+                if as_facts:
+                    print(json.dumps(as_json(lines), ensure_ascii=False), flush=True)  # noqa: T201 - for programs
+                elif console.is_terminal:
+                    live.update(page(lines), refresh=True)
+                else:
+                    console.print(page(lines))
+                lines = next(looks)
+    except KeyboardInterrupt:
+        return lines
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)

@@ -1,0 +1,91 @@
+"""Ends the process of a consumer that hangs: whoever supervises it starts it anew, and nothing was lost."""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import logging
+from collections.abc import Hashable, Sequence
+from contextlib import suppress
+from time import monotonic
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from shared.messaging.consumer import Consumer
+
+log = logging.getLogger(__name__)
+
+LOOKS = 8
+"""How often it looks within the time that a consumer has."""
+ANSWER_SECONDS = 5.0
+
+
+class Hangs(Exception):  # noqa: N818 - reads as what it is
+    """A consumer has something to do and does nothing."""
+
+
+class Liveness:
+    """A consumer lives when it makes progress, has nothing to do, or was stopped on purpose."""
+
+    def __init__(self, consumers: Sequence[Consumer], seconds: float) -> None:
+        self._consumers = consumers
+        self._seconds = seconds
+        self._seen: dict[str, tuple[Hashable, float]] = {}
+
+    async def run(self) -> None:
+        """Look until cancelled; raises `Hangs` when one has not moved for so long."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._come_round())
+            group.create_task(self._look())
+
+    async def _come_round(self) -> None:
+        """Have the process ended from outside Python when it does not come here in time: then nobody can look."""
+        try:
+            while True:
+                faulthandler.dump_traceback_later(self._seconds, exit=True)
+                await asyncio.sleep(self._seconds / LOOKS)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+    async def _look(self) -> None:
+        while True:
+            for consumer in self._consumers:
+                self._judge(consumer.subscription.topic.name, await state_of(consumer))
+            await asyncio.sleep(self._seconds / LOOKS)
+
+    def _judge(self, name: str, state: Hashable | None) -> None:
+        before, since = self._seen.get(name, (None, 0.0))
+        if state is None or state != before:
+            self._seen[name] = state, monotonic()
+        elif monotonic() - since > self._seconds:
+            log.critical("consumer hangs", extra={"topic": name})
+            raise Hangs(name)
+
+
+async def state_of(consumer: Consumer) -> Hashable | None:
+    """Say where a consumer stands, in a way that changes with every progress; None when it has nothing to do."""
+    client = consumer.polls and consumer.polls.consumer
+    if client is None or consumer.waits_for_somebody:
+        return None
+    if consumer.busy.locked():
+        return "in hand", consumer.tries
+    try:
+        return frozenset((await _waiting(client)).items()) or None
+    except KafkaError:
+        return None  # while the broker is away nothing can be said, and nothing be mended here
+
+
+async def _waiting(client: AIOKafkaConsumer) -> dict[TopicPartition, int | None]:
+    """Find the partitions in which something waits, and where the client stands in each."""
+    places = client.assignment() - client.paused()
+    ends = await client.end_offsets(places) if places else {}
+    found: dict[TopicPartition, int | None] = {}
+    for place, end in ends.items():
+        position = None
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                position = await client.position(place)
+        if position is None or position < end:
+            found[place] = position
+    return found
