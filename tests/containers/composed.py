@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from subprocess import CalledProcessError
+from types import MappingProxyType
 from typing import Any
 
 from ops.installation import SERVICES, Installation
@@ -22,13 +23,17 @@ IMAGE = "adieu:test"
 OUT_SECONDS = 8.0
 """How long a part is paused or cut off: longer than a consumer may be silent."""
 REPLICAS = 10
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Compose:
     """One project of compose, under a name of its own."""
 
-    def __init__(self, directory: Path, files: tuple[str, ...], environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, directory: Path, files: tuple[str, ...], environment: Mapping[str, str], told: Mapping[str, str]
+    ) -> None:
         self.directory = directory
+        self._told = told
         self.project = f"adieu-test-{secrets.token_hex(4)}"
         self._files = [word for file in ("docker-compose.yml", *files) for word in ("--file", str(ROOT / file))]
         device = free_port()
@@ -62,6 +67,7 @@ class Compose:
     async def _addresses(self) -> dict[str, str]:
         ports = {service: await self("port", service, "8000") for service in SERVICES}
         return {
+            **self._told,
             "KAFKA_BOOTSTRAP_SERVERS": f"{HOST}:{self.environment['KAFKA_PORT']}",
             "POSTGRES_ADDRESS": f"{HOST}:{self.environment['POSTGRES_PORT']}",
             **{f"{service.upper()}_URL": f"http://{address.strip()}" for service, address in ports.items()},
@@ -86,7 +92,7 @@ class Compose:
         before = await self._restarts(part)
         (container, *_) = await self.containers(part)
         await docker("exec", container, "sh", "-c", "kill -9 -1", may_fail=True)
-        while await self._restarts(part) == before:
+        while await self._restarts(part) == before:  # noqa: ASYNC110 - the engine decides
             await asyncio.sleep(0.1)
 
     async def _restarts(self, part: str) -> int:
@@ -106,6 +112,12 @@ class Compose:
         await asyncio.sleep(OUT_SECONDS)
         for container in containers:
             await docker("network", "connect", "--alias", part, network, container)
+
+    async def stop(self, part: str) -> None:
+        """Stop a part in order, and start it again after a while."""
+        await self("stop", part)
+        await asyncio.sleep(OUT_SECONDS)
+        await self("start", part)
 
     async def down(self) -> None:
         """Remove everything of this project, and only that."""
@@ -130,9 +142,14 @@ async def docker(*words: str, env: Mapping[str, str] | None = None, may_fail: bo
 
 
 @asynccontextmanager
-async def composed(directory: Path, *files: str, **environment: str) -> AsyncIterator[tuple[Compose, System]]:
-    """Start the whole system in containers, with these overrides; remove it behind the caller."""
-    compose = Compose(directory, files, MANY_AT_ONE_ADDRESS | environment)
+async def composed(
+    directory: Path, *files: str, told: Mapping[str, str] = NOTHING, **environment: str
+) -> AsyncIterator[tuple[Compose, System]]:
+    """Start the whole system in containers, with these overrides; remove it behind the caller.
+
+    `environment` is what the compose file reads, `told` what operations outside are told besides.
+    """
+    compose = Compose(directory, files, MANY_AT_ONE_ADDRESS | environment, told)
     mailbox = directory / "mailbox"
     mailbox.mkdir()
     mailbox.chmod(0o777)  # written by the user in the container
