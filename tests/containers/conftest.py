@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from ops.system import System
 from tests.containers.composed import IMAGE, ROOT, Compose, composed, docker
+from tests.containers.engines import (
+    BrokerInContainer,
+    DatabaseInContainer,
+    broker_in_container,
+    database_in_container,
+)
 from tests.journeys.conftest import ada, http
+from tests.messaging.conftest import broker, own_topic
 
-__all__ = ["ada", "http"]
+__all__ = ["ada", "broker", "http", "own_topic"]
 
 NO_ENGINE = """no container engine answers, and these tests are about containers: {why}
 Install Docker Engine with its compose plugin (https://docs.docker.com/engine/install), start it, and see that
@@ -53,3 +60,17 @@ def system(whole: tuple[Compose, System]) -> System:
 @pytest.fixture(scope="package")
 def compose(whole: tuple[Compose, System]) -> Compose:
     return whole[0]
+
+
+@pytest.fixture(scope="session")
+def kafka(container_engine: None) -> Iterator[BrokerInContainer]:  # noqa: ARG001 - needed first
+    """Take the place of the embedded one."""
+    with broker_in_container() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def postgres(container_engine: None) -> Iterator[DatabaseInContainer]:  # noqa: ARG001 - needed first
+    """Take the place of the embedded one."""
+    with database_in_container() as started:
+        yield started
