@@ -23,6 +23,13 @@ def test_without_a_name_nothing_is_shown_and_nothing_encrypted() -> None:
     assert Kafka("k:1").librdkafka == {"bootstrap.servers": "k:1", "security.protocol": "PLAINTEXT"}
 
 
+def test_several_servers_are_several_for_every_client() -> None:
+    kafka = Kafka("k:1,l:2")
+
+    assert kafka.faststream["bootstrap_servers"] == ["k:1", "l:2"]
+    assert kafka.client["bootstrap_servers"] == kafka.librdkafka["bootstrap.servers"] == "k:1,l:2"
+
+
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
 def test_name_and_password_are_shown_as_the_mechanism_wants(mechanism: Mechanism) -> None:
     kafka = Kafka("k:1", "SASL_PLAINTEXT", mechanism, *WHO)
