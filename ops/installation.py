@@ -17,13 +17,13 @@ from ops.errors import UserError
 from ops.processes import HOST, Identity, free_port
 from ops.vault import Vault, write_secret
 from shared.clock import clock_told_by
-from shared.messaging.kafka import Kafka
+from shared.messaging.kafka import Kafka, Mechanism
 from shared.staff import PRIVACY, Staff, issue_staff_token
 
 SERVICES = ("account", "device", "requests", "notifier")
 EMBEDDED = ("kafka", "postgres", "smtp")
 DEFAULT_DIRECTORY = Path(".adieu")
-USERS_MECHANISM = "SCRAM-SHA-512"
+USERS_MECHANISM: Mechanism = "SCRAM-SHA-512"
 """How Kafka's users show who they are, where they are made here."""
 SUPERUSERS = {"kafka": "kafka-password-admin", "postgres": "database-password-postgres"}
 """The secrets of those who may do everything with an engine outside, by engine."""
@@ -36,7 +36,7 @@ SECRET_SETTINGS = (
     "KAFKA_SASL_MECHANISM",
 )
 """What a service is told that is nobody else's business."""
-SECRET_FILES = ("_KEY_FILE", "_KEYS_FILE")
+SECRET_FILES = ("_KEY_FILE", "_KEYS_FILE", "_KEY_SET_FILE")
 DEFAULT_SENDER = "Adieu <no-reply@adieu.example>"
 
 
