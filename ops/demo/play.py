@@ -16,6 +16,7 @@ from rich.console import Console
 from ops.demo.doors import NotHeldError, open_doors
 from ops.demo.episodes import Episodes
 from ops.demo.proof import Proof
+from ops.demo.rights import Rights
 from ops.demo.stage import Stage
 from ops.demo.story import Story
 from ops.errors import UserError
@@ -41,6 +42,7 @@ async def play(installation: Installation, console: Console, options: Options) -
     if options.plant and installation.external_services:
         raise UserError("planting needs services that can be stopped, and those here run outside")
     installation.environ = {k: v for k, v in installation.environ.items() if k not in NOT_FOR_THE_DEMO}
+    installation.clock_shift_file.unlink(missing_ok=True)  # an earlier story may have moved the clock forward
     # What a client tries again is no news; what it gives up is raised.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     stage = Stage(Console(quiet=True) if options.as_json else console)
@@ -90,6 +92,7 @@ class Demo:
         self.story = story
         self.stage = story.stage
         self.episodes = Episodes(story.doors, story.stage, story.person, story.bystander)
+        self.rights = Rights(system.installation, story)
         self.proof = Proof(system, story.stage, story.person, story.bystander, datetime.now(UTC))
         self.figures: dict[str, Any] = {}
         self._started = started
@@ -111,6 +114,7 @@ class Demo:
         await proof.search_everything()
         proof.declared_residue(certificate)
         await proof.compare()
+        await self.rights.play()
         if plant:
             await proof.plant()
 

@@ -71,7 +71,7 @@ class Story:
         ada, ben = self.person, self.bystander
         self.stage.scene("1  A person and a bystander settle in")
         with self.stage.step("four devices made known") as step:
-            await self._make_known()
+            await self._make_known(ada, ben)
             step.detail = "as `adieu import-products` does, by the internal door"
         with self.stage.step("both register") as step:
             await self._both(self._register)
@@ -83,8 +83,17 @@ class Story:
             await self._both(self._bind)
             step.detail = ", ".join(product.serial for product in ada.products + ben.products)
 
-    async def _make_known(self) -> None:
-        body = as_body(self.person.products + self.bystander.products)
+    async def settle(self, person: Person, readings: int) -> None:
+        """Have somebody else move in, with so many readings of each device, and feedback."""
+        await self._make_known(person)
+        await self._register(person)
+        await self._log_in(person)
+        await self._bind(person)
+        await self.doors.publish(self._readings(person, readings) + self._feedback(person))
+        await self._all_read()
+
+    async def _make_known(self, *people: Person) -> None:
+        body = as_body([product for person in people for product in person.products])
         await self.doors.ask(
             "device", "POST", "/internal/products", HTTPStatus.OK, json=body, headers=self.doors.internal
         )
@@ -115,16 +124,17 @@ class Story:
 
     async def _can_log_in(self, person: Person) -> bool:
         with suppress(NotHeldError):
-            await self._open_session(person)
+            await self.open_session(person)
         return bool(person.access_token)
 
-    async def _open_session(self, person: Person) -> None:
+    async def open_session(self, person: Person) -> None:
+        """Log in with the password."""
         body = {"email": person.email, "password": person.password}
         answer = await self.doors.ask("account", "POST", "/v1/sessions", HTTPStatus.CREATED, json=body)
         person.access_token = answer.json()["access_token"]
 
     async def _log_in(self, person: Person) -> None:
-        await self._open_session(person)
+        await self.open_session(person)
         headers = person.authorization
         await self.doors.ask(
             "account", "PATCH", "/v1/account", HTTPStatus.OK, json={"nickname": person.nickname}, headers=headers
@@ -159,23 +169,19 @@ class Story:
     async def _publish_readings(self) -> None:
         with self.stage.step("readings published") as step:
             started = monotonic()
-            readings = self._readings(self.person) + self._readings(self.bystander)
+            readings = [each for person in (self.person, self.bystander) for each in self._readings(person)]
             await self.doors.publish(readings)
             self.published = len(readings)
             rate = len(readings) / (monotonic() - started)
             step.detail = f"{len(readings):,} by a plain Kafka producer, {rate:,.0f} a second"
 
-    def _readings(self, person: Person) -> list[AccountEvent]:
+    @staticmethod
+    def _readings(person: Person, count: int = READINGS_A_DEVICE) -> list[AccountEvent]:
         # Not from before they were bound: such readings belong to whoever had the device then.
-        first = datetime.now(UTC) - READINGS_A_DEVICE * BETWEEN_READINGS
+        first = datetime.now(UTC) - count * BETWEEN_READINGS
         return [
-            ReadingReported(
-                **_stamp("app", person),
-                binding_id=binding,
-                measured_at=first + number * BETWEEN_READINGS,
-                values={"pm25": number % 35, "co2": person.number},
-            )
-            for number in range(READINGS_A_DEVICE)
+            reading_of(person, binding, first + number * BETWEEN_READINGS, number)
+            for number in range(count)
             for binding in person.bindings
         ]
 
@@ -300,6 +306,12 @@ def erased(due: dict[str, Any]) -> str:
     """Say what an owner has erased and how much; what it did not hold is left out."""
     items = [f"{item['category']} {item['count']:,}" for item in due["items"] if item["outcome"] == "erased"]
     return ", ".join(items) or "nothing held"
+
+
+def reading_of(person: Person, binding: UUID, measured_at: datetime, number: int = 0) -> ReadingReported:
+    """State what a device has measured."""
+    values = {"pm25": number % 35, "co2": person.number}
+    return ReadingReported(**_stamp("app", person), binding_id=binding, measured_at=measured_at, values=values)
 
 
 def _stamp(source: str, person: Person) -> dict[str, Any]:
