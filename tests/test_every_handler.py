@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -283,7 +283,7 @@ BEGUN = (
 )
 SENT = fact(ExportPart, ANNA, source="device", request_id=WISH, number=1, sealed="encrypted")
 ALL_SENT = fact(ExportCompleted, ANNA, source="device", request_id=WISH, parts=1, counts={"device-data": 1})
-ASKED = (
+EXPORTED = (
     "INSERT INTO requests VALUES"
     f" ('{WISH}', '{WHO}', 'access', 'app', 'accepted', 'policy', '{{}}', '{NOON}', '{NEXT_MONTH}', '{NEXT_MONTH}',"
     f" NULL, NULL, false, false, 0, 0, '{NOON}', '{NOON}', false, false, NULL, NULL, NULL, 0, '')"
@@ -293,7 +293,7 @@ OPENED = (
     f" VALUES ('{WISH}', '{WHO}', '{json.dumps(PUBLIC_KEY)}', 'wrapped', '{NOON}', '{NOON}', '{SOON}', false)"
 )
 WAITING = (
-    ASKED,
+    EXPORTED,
     OPENED,
     f"INSERT INTO export_dues (request_id, owner, account_id) VALUES ('{WISH}', 'device', '{WHO}')",
 )
@@ -384,7 +384,7 @@ CHOSEN = {"categories": ["feedback"]}
 ABOUT_REQUEST = {"account_id": WHO, "request_id": REQUEST}
 
 
-def asks(kind: Kind, scope: dict[str, object], values: dict[str, str | None] | None = None) -> Submit:
+def asks(kind: Kind, scope: Mapping[str, object], values: Mapping[str, str | None] | None = None) -> Submit:
     told = {"reference": "a reference of a request", "channel": Channel.APP, "known": True}
     return Submit(**ABOUT_REQUEST, **told, kind=kind, scope=scope, values=values)  # type: ignore[arg-type] # as it is
 
@@ -416,11 +416,11 @@ DELETION_AND_CORRECTION = (
         (PRODUCT, BOUND),
         fact(DeviceCorrectionOrdered, ANNA, request_id=REQUEST, values={str(BINDING): "Bedroom"}),
     ),
-    Case("requests", AskPreview, (DELETION,), AskPreview(**ABOUT_REQUEST), counts_each=True),
+    Case("requests", AskPreview, (DELETION,), on_request(AskPreview), counts_each=True),
     Case("requests", TakeCount, (DELETION,), COUNTED),
-    Case("requests", RemindOfPreview, (DELETION,), RemindOfPreview(**ABOUT_REQUEST), counts_each=True),
+    Case("requests", RemindOfPreview, (DELETION,), on_request(RemindOfPreview), counts_each=True),
     Case("requests", TakeCorrected, (CORRECTION,), CORRECTED),
-    Case("requests", RemindOfCorrection, (CORRECTION,), RemindOfCorrection(**ABOUT_REQUEST), counts_each=True),
+    Case("requests", RemindOfCorrection, (CORRECTION,), on_request(RemindOfCorrection), counts_each=True),
 )
 
 CASES: tuple[Case, ...] = (

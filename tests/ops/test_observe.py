@@ -9,7 +9,7 @@ from pathlib import Path
 from prometheus_client import REGISTRY
 
 from ops.lag.exporter import LagCollector
-from services.requests.repository import WAITING_ORDERS
+from services.requests.repository.orders import WAITING_ORDERS
 from shared.messaging import consumer
 from shared.metrics import OF_EVERY_SERVICE
 

@@ -68,9 +68,9 @@ _waiting = (
 WAITING_ORDERS = Measure(
     "adieu_order_seconds",
     "Since when the oldest open order waits for this owner; 0 where none does",
-    select(Owner.name, func.coalesce(func.extract("epoch", func.now() - _waiting.c.since), 0))
-    .outerjoin(_waiting, _waiting.c.owner == Owner.name)
-    .where(~Owner.left),
+    select(OwnerRow.name, func.coalesce(func.extract("epoch", func.now() - _waiting.c.since), 0))
+    .outerjoin(_waiting, _waiting.c.owner == OwnerRow.name)
+    .where(~OwnerRow.left),
     label="owner",
 )
 
