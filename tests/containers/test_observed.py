@@ -106,4 +106,3 @@ def test_promtool_finds_no_fault_in_the_configuration() -> None:
         check=False,
     )
     assert told.returncode == 0, told.stdout + told.stderr
-

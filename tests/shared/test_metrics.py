@@ -11,10 +11,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from shared.contracts.account import AccountCancelled, Origin
 from shared.contracts.app import FeedbackSubmitted
-from shared.contracts.topics import FEEDBACK, RECEIPTS
+from shared.contracts.receipts import DataErased
+from shared.contracts.topics import FEEDBACK
 from shared.logging import JsonLines
-from tests.builders import ANNA, BEN, Person, fact, raw_record, record_of
-from tests.commands import erased
+from tests.builders import ANNA, BEN, Person, fact, raw_record
 from tests.doors import door_of, slug_of
 from tests.rooms import OpenRoom, Room
 
@@ -58,10 +58,16 @@ def cancelled(person: Person) -> AccountCancelled:
 async def test_only_the_metrics_token_opens_the_metrics_and_nothing_else(room: OpenRoom) -> None:
     requests = await room("requests")
     async with door_of(requests, metrics_token=TOKEN) as door:
-        for headers in ({}, {"Authorization": "Bearer another"}, {"X-Internal-Token": requests.settings.internal_token}):
+        for headers in (
+            {},
+            {"Authorization": "Bearer another"},
+            {"X-Internal-Token": requests.settings.internal_token},
+        ):
             refused = await door.ask("GET", METRICS, headers=headers)
             assert (refused.status_code, slug_of(refused)) == (HTTPStatus.UNAUTHORIZED, "not-internal")
-        letters = await door.ask("GET", "http://door.example/internal/dead-letters", headers={"X-Internal-Token": TOKEN})
+        letters = await door.ask(
+            "GET", "http://door.example/internal/dead-letters", headers={"X-Internal-Token": TOKEN}
+        )
         assert letters.status_code == HTTPStatus.UNAUTHORIZED
 
 
@@ -114,7 +120,7 @@ async def test_an_open_order_is_told_by_the_owners_that_it_waits_for(room: OpenR
     """Requests answers for itself; the notifier is asked last, and not waited for before."""
     requests = await room("requests")
     await requests.hears(cancelled(ANNA))
-    await requests.consumer(RECEIPTS).take([record_of(erased(ANNA, "account"))])
+    await requests.hears(fact(DataErased, ANNA, source="account", order_id=ANNA.order_id, items=()))
     _, told = await told_by(requests)
     waits = {owner for owner in ("account", "device", "notifier") if told["adieu_order_seconds", (("owner", owner),)]}
     assert waits == {"device"}
@@ -136,11 +142,15 @@ async def test_neither_metrics_nor_logs_say_anything_of_a_message_but_its_ids(
         assert str(ANNA.account_id) not in said
 
 
-async def test_every_step_of_an_order_is_logged_with_its_ids(room: OpenRoom, caplog: pytest.LogCaptureFixture) -> None:
+async def test_every_step_of_an_order_is_logged_with_its_ids(
+    room: OpenRoom, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     device, wish = await room("device"), cancelled(ANNA)
     await device.hears(wish)
-    told = [json.loads(JsonLines("device").format(each)) for each in caplog.records if "announced" in each.getMessage()]
+    told = [
+        json.loads(JsonLines("device").format(each)) for each in caplog.records if "announced" in each.getMessage()
+    ]
     assert [(each["message"], each["order"], each["correlation"]) for each in told] == [
         ("announced: DataErased", str(ANNA.order_id), str(wish.correlation_id))
     ]
