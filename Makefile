@@ -14,8 +14,11 @@ demo: setup  ## tell the story of a cancellation on a system started for it
 up: setup  ## run the whole system in the foreground
 	$(BIN)/adieu up
 
-test: setup  ## run every test
-	$(BIN)/pytest
+test: setup  ## run every test that needs no containers
+	$(BIN)/pytest --ignore tests/containers
+
+test-containers: setup  ## run the image and the compose files, and break them (needs Docker)
+	$(BIN)/pytest tests/containers --timeout 600
 
 chaos: setup  ## break a system on purpose, by SEED=n, and check that nothing was lost
 	$(BIN)/python -m chaos --seed $(or $(SEED),1)
@@ -55,4 +58,4 @@ COMPILE := --quiet --group dev --universal --python-version 3.11 --generate-hash
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline --editable .
 	touch $@
 
-.PHONY: help setup demo up test check bench bench-soak chaos chaos-deep teeth format lock clean
+.PHONY: help setup demo up test test-containers check bench bench-soak chaos chaos-deep teeth format lock clean

@@ -11,14 +11,18 @@ from typing import Any
 
 from chaos.crowd import Crowd, Human, group_marks
 from chaos.faults.base import Fault, World
+from chaos.faults.services import WrongClock
 from chaos.rest import readers_of
 from ops.demo.leftovers import Marks, Rows, Search, connected, rows_about, search, search_topics
 from ops.demo.story import DECLINED, FAREWELL
 from ops.installation import SERVICES
 from ops.mailbox import Mailbox
+from shared.contracts.receipts import Phase
 
 PURGE_PATIENCE_SECONDS = 30.0
 POLL_SECONDS = 0.5
+ONE_EACH = ("avatar", "contact", "email", "nickname", "password")
+"""What everybody who leaves has had one of: so the receipts count it."""
 GROWING = ("device.readings", "requests.feedback")
 """Where people who stay go on adding rows."""
 
@@ -43,7 +47,7 @@ async def judged(world: World, faults: Sequence[Fault], before: Rows) -> AsyncIt
     """Check everything, one after the other."""
     crowd = world.life.crowd
     yield Line("every answer is one that a person may get", not world.life.complaints, _some(world.life.complaints))
-    yield await _orders(world, crowd)
+    yield await _orders(world, crowd, clocks_agree=all(fault.kind != WrongClock.kind for fault in faults))
     yield _mails(world, crowd, kills=len(faults))
     yield await _leftovers(world, crowd)
     yield await _topics_are_empty(world, crowd)
@@ -60,10 +64,10 @@ def _some(complaints: Sequence[str]) -> str:
     return "; ".join(complaints[:3]) + (f"; and {len(complaints) - 3} more" if len(complaints) > 3 else "")  # noqa: PLR2004
 
 
-async def _orders(world: World, crowd: Crowd) -> Line:
+async def _orders(world: World, crowd: Crowd, *, clocks_agree: bool) -> Line:
     confirmed = [person for person in crowd.leaving if person.confirmed]
     orders = await asyncio.gather(*(_order(world, person) for person in confirmed))
-    wrong = [state for order in orders if (state := _wrong_with(order))]
+    wrong = [fault for order in orders if (fault := _wrong_with(order) or (clocks_agree and _too_early(order)))]
     async with connected(world.installation.database_urls["requests"]) as connection:
         count = await connection.fetchval("SELECT count(*) FROM orders")
     if count != len(confirmed):
@@ -82,7 +86,18 @@ def _wrong_with(order: dict[str, Any]) -> str:
     if order.get("state") != "completed" or not certificate.get("sha256"):
         return f"an order is {order.get('state', 'unknown')}"
     owners = {owner["owner"] for owner in certificate["owners"]}
-    return "" if owners == set(SERVICES) else f"a certificate names {sorted(owners)}"
+    if owners != set(SERVICES):
+        return f"a certificate names {sorted(owners)}"
+    counts = Counter({item["category"]: item["count"] for owner in certificate["owners"] for item in owner["items"]})
+    miscounted = [category for category in ONE_EACH if counts[category] != 1]
+    return f"a certificate miscounts {miscounted}" if miscounted else ""
+
+
+def _too_early(order: dict[str, Any]) -> str:
+    """Tell whether an order settled before everybody had answered whom it had to wait for, by requests' clock."""
+    asked = [due for due in order["owners"] if due["phase"] == Phase.DATA]
+    late = sorted(due["owner"] for due in asked if due["answered_at"] > order["settled_at"])
+    return f"an order settled before {late} had answered" if late else ""
 
 
 def _mails(world: World, crowd: Crowd, kills: int) -> Line:

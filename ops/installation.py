@@ -16,12 +16,12 @@ from sqlalchemy.engine import make_url
 from ops.errors import UserError
 from ops.processes import HOST, Identity, free_port
 from ops.vault import Vault, write_secret
-from shared.messaging.kafka import Kafka
+from shared.messaging.kafka import Kafka, Mechanism
 
 SERVICES = ("account", "device", "requests", "notifier")
 EMBEDDED = ("kafka", "postgres", "smtp")
 DEFAULT_DIRECTORY = Path(".adieu")
-USERS_MECHANISM = "SCRAM-SHA-512"
+USERS_MECHANISM: Mechanism = "SCRAM-SHA-512"
 """How Kafka's users show who they are, where they are made here."""
 SUPERUSERS = {"kafka": "kafka-password-admin", "postgres": "database-password-postgres"}
 """The secrets of those who may do everything with an engine outside, by engine."""

@@ -46,8 +46,9 @@ class Supervisor:
         await self.wait_until_ready()
 
     async def wait_until_ready(self) -> None:
+        """Return when all are ready, also those that run outside; UserError when one never will be."""
         async with httpx.AsyncClient(timeout=2) as client:
-            for process in self.installation.processes:
+            for process in self.installation.addresses.services:
                 await self._wait_until_ready(client, process)
 
     def kill(self, service: str, with_signal: signal.Signals = signal.SIGKILL) -> None:

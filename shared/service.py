@@ -171,8 +171,7 @@ class Service:
 
     def _broker(self) -> KafkaBroker:
         broker = KafkaBroker(
-            self.settings.kafka.servers,
-            security=self.settings.kafka.security,
+            **self.settings.kafka.faststream,
             client_id=self.name,
             consumer_only=True,
             allow_auto_create_topics=False,

@@ -32,8 +32,12 @@ class Kafka:
     """Whose certificates are believed; by default those that this machine believes."""
 
     @property
-    def security(self) -> BaseSecurity:
-        """The same for FastStream."""
+    def faststream(self) -> dict[str, Any]:
+        """The same for FastStream, which takes one text for one server."""
+        return {"bootstrap_servers": self.servers.split(","), "security": self._security}
+
+    @property
+    def _security(self) -> BaseSecurity:
         context = ssl.create_default_context(cafile=self.ca_file) if self.protocol.endswith("SSL") else None
         if not self.protocol.startswith("SASL"):
             return BaseSecurity(context, use_ssl=context is not None)
@@ -43,7 +47,7 @@ class Kafka:
     @property
     def client(self) -> dict[str, Any]:
         """The same for every client of aiokafka."""
-        return {"bootstrap_servers": self.servers, **parse_security(self.security)}
+        return {"bootstrap_servers": self.servers, **parse_security(self._security)}
 
     @property
     def librdkafka(self) -> dict[str, str | int | float | bool]:

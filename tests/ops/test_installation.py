@@ -113,3 +113,59 @@ def test_a_replica_shares_all_of_its_service_but_port_and_name(tmp_path: Path) -
     assert {name for name in first if first[name] != second[name]} == {"REPLICA", "HTTP_PORT"}
     assert installation.command("device-2") == installation.command("device")
     assert set(installation.addresses.services) == {*SERVICES, "device-2"}
+
+
+ELSEWHERE = {f"{service.upper()}_URL": f"http://{service}.example:8000" for service in SERVICES}
+ENGINES = {"KAFKA_BOOTSTRAP_SERVERS": "kafka.example:9092", "POSTGRES_ADDRESS": "db.example:5432"}
+
+
+def test_services_that_run_elsewhere_are_found_and_none_is_run_here(tmp_path: Path) -> None:
+    installation = created(tmp_path, ELSEWHERE | ENGINES)
+
+    assert installation.processes == ()
+    assert installation.find_running().services["device"] == "http://device.example:8000"
+    assert installation.find_running().kafka == "kafka.example:9092"
+
+
+@pytest.mark.parametrize("missing", ["DEVICE_URL", "KAFKA_BOOTSTRAP_SERVERS", "POSTGRES_ADDRESS"])
+def test_services_that_run_elsewhere_are_all_there_with_their_engines(tmp_path: Path, missing: str) -> None:
+    with pytest.raises(UserError, match="DEVICE_URL" if "DEVICE" in missing else "KAFKA_BOOTSTRAP_SERVERS"):
+        Installation(tmp_path, {name: value for name, value in (ELSEWHERE | ENGINES).items() if name != missing})
+
+
+def test_roles_and_databases_are_made_in_a_postgresql_outside_by_its_superuser(tmp_path: Path) -> None:
+    installation = created(tmp_path, ENGINES)
+    assert installation.admin_url == (
+        f"postgresql+asyncpg://postgres:{installation.vault.secret('database-password-postgres')}"
+        "@db.example:5432/postgres"
+    )
+    assert installation.database_urls["device"].endswith("@db.example:5432/device")
+    assert created(tmp_path, OUTSIDE).admin_url is None
+
+
+def test_everybody_is_handed_its_own_secrets(tmp_path: Path) -> None:
+    installation = created(
+        tmp_path / "a", ENGINES | {"KAFKA_USERNAME": "admin", "KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}
+    )
+    for name in (*SERVICES, "kafka", "postgres"):
+        (tmp_path / name).mkdir()
+
+    installation.hand_out(tmp_path)
+
+    handed = {
+        service: {path.name: path.read_text() for path in (tmp_path / service).iterdir()} for service in SERVICES
+    }
+    assert [service for service in SERVICES if "access-token-private.pem" in handed[service]] == ["account"]
+    assert {service: files["kafka_username"] for service, files in handed.items()} == {s: s for s in SERVICES}
+    assert handed["device"]["database_url"] == installation.database_urls["device"]
+    assert len({files["kafka_password"] for files in handed.values()}) == len(SERVICES)
+    assert installation.kafka.password == (tmp_path / "kafka" / "password").read_text()
+
+
+def test_a_password_that_is_given_is_everybodys_and_no_users_are_made(tmp_path: Path) -> None:
+    installation = created(tmp_path, ENGINES | {"KAFKA_USERNAME": "cloud", "KAFKA_PASSWORD": "of the cloud"})
+
+    assert not installation.makes_kafka_users
+    assert (
+        installation.kafka.password == installation.service_environment("device")["KAFKA_PASSWORD"] == "of the cloud"
+    )
