@@ -62,7 +62,7 @@ async def each_alone(bus: CommandBus, commands: Sequence[C]) -> list[C]:
         except Exception as error:
             if is_transient(error):
                 raise
-            context = {"error": describe(error), **ids_of(command.caused_by)}
+            context = {"error": describe(error), **ids_of([command.caused_by])}
             log.error("%s fails", type(command).__name__, extra=context)  # noqa: TRY400 - a trace may quote values
             failed.append(command)
     return failed

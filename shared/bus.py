@@ -137,10 +137,13 @@ class Handlers:
 
 
 def _tell_of_orders(announced: Iterable[Event]) -> None:
-    """Log the road of an order, a line a step; nothing that a person does, or that comes in masses."""
+    """Log the road of orders, a line for each kind of step in a commit; nothing of what is no order's."""
+    steps: dict[str, list[Event]] = defaultdict(list)
     for event in announced:
         if hasattr(event, "order_id"):
-            log.info("announced: %s", event.type, extra=ids_of(event))
+            steps[event.type].append(event)
+    for name, events in steps.items():
+        log.info("announced: %s", name, extra=ids_of(events))
 
 
 class CommandBus:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from shared.errors import describe
@@ -14,9 +15,10 @@ IDS = {"event": "id", "correlation": "correlation_id", "order": "order_id"}
 CONTEXT = ("slug", "route", "session", "second_factor", "topic", "partition", "offset", "error", "count", *IDS)
 
 
-def ids_of(event: object) -> dict[str, object]:
-    """Say which event it is, and of which wish and order, as far as it belongs to one: for `extra` of a log."""
-    return {name: getattr(event, key) for name, key in IDS.items() if hasattr(event, key)}
+def ids_of(events: Sequence[object]) -> dict[str, str]:
+    """Name events, their wishes and orders, as far as they belong to one: each in its place, for `extra` of a log."""
+    named = {name: [str(getattr(event, key)) for event in events if hasattr(event, key)] for name, key in IDS.items()}
+    return {name: " ".join(ids) for name, ids in named.items() if ids}
 
 
 class JsonLines(logging.Formatter):

