@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 from uuid import NAMESPACE_OID, UUID, uuid5
@@ -18,6 +18,15 @@ class Picture:
 
     content: bytes
     media_type: str
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A file that came with a mail; without content where it is only named."""
+
+    name: str = field(repr=False)
+    media_type: str
+    content: bytes | None = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
 
 from shared.settings import ServiceSettings
+
+Lower = Annotated[str, StringConstraints(to_lower=True)]
 
 
 class Settings(ServiceSettings):
@@ -12,3 +16,17 @@ class Settings(ServiceSettings):
 
     remind_seconds: float = Field(default=30.0, gt=0)
     """How long an open order waits for a receipt before it asks again."""
+
+    mail_host: str = "127.0.0.1"
+    mail_port: int | None = Field(default=None, ge=1, le=65535)
+    """Where a mail relay brings what is written to the privacy mailbox; none: no mail comes in."""
+    mail_timeout_seconds: float = Field(default=120.0, gt=0)
+    """How long a mail may take to come in, and a relay to say nothing."""
+    privacy_mailboxes: tuple[Lower, ...] = ("privacy@adieu.example",)
+    """The addresses of the privacy mailbox (a JSON list)."""
+    relay_name: str | None = None
+    """Under which name the relay writes `Authentication-Results`; none: senders are not vouched for."""
+    mail_answers_a_day: int = Field(default=5, ge=1)
+    """So many mails of one sender are answered; the others are taken in all the same."""
+    codes_a_day: int = Field(default=5, ge=1)
+    """So many codes go to one account because somebody has written."""
