@@ -52,6 +52,9 @@ class Category(StrEnum):
     FEEDBACK = "feedback"
     CONTACT = "contact"
     MESSAGES = "messages"
+    REQUEST_MAILS = "request-mails"
+    REQUEST_EVIDENCE = "request-evidence"
+    REQUEST_DECISIONS = "request-decisions"
     UNHANDLED_MESSAGES = "unhandled-messages"
 
 
@@ -65,6 +68,7 @@ class Processing:
 
 
 CONTRACT = "contract, Art. 6 (1) b"
+DUTY = "legal obligation, Art. 6 (1) c"
 _WITH_ACCOUNT = "until the account is cancelled"
 
 PROCESSING: Mapping[Category, Processing] = {
@@ -83,6 +87,9 @@ PROCESSING: Mapping[Category, Processing] = {
     Category.FEEDBACK: Processing("to answer feedback", CONTRACT, _WITH_ACCOUNT),
     Category.CONTACT: Processing("to send messages", CONTRACT, "until the last message has gone out"),
     Category.MESSAGES: Processing("to send messages and show notices", CONTRACT, "sent, or shown for 90 days"),
+    Category.REQUEST_MAILS: Processing("to answer a request", DUTY, "for 90 days after the request has ended"),
+    Category.REQUEST_EVIDENCE: Processing("to know who may ask", DUTY, "for 30 days after the request has ended"),
+    Category.REQUEST_DECISIONS: Processing("to explain a decision", DUTY, "for a year after the request has ended"),
     Category.UNHANDLED_MESSAGES: Processing(
         "to lose nothing", CONTRACT, "until handled, or the account is cancelled"
     ),

@@ -207,7 +207,7 @@ SABOTAGES = (
     ),
     Sabotage(
         "an open order is not repeated",
-        "services/requests/handlers.py",
+        "services/requests/handlers/orders.py",
         "        if order.opened_at and owing:",
         "        if not order.opened_at and owing:",
         ("tests/test_every_handler.py::test_a_handler_does_what_it_is_for[requests: Remind]",),
@@ -281,8 +281,8 @@ SABOTAGES = (
     ),
     Sabotage(
         "an order ends without a certificate",
-        "services/requests/handlers.py",
-        "        await repository.save_certificates(work.connection, documents)\n",
+        "services/requests/handlers/orders.py",
+        "        await orders.save_certificates(work.connection, documents)\n",
         "",
         ("tests/account/test_holds.py::test_the_supplement_reaches_the_certificate",),
         (1, 13),

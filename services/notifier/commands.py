@@ -29,6 +29,18 @@ class Kind(StrEnum):
     CANCELLATION_UNDONE = "cancellation-undone"
     CANCELLATION_RECEIVED = "cancellation-received"
     CANCELLATION_COMPLETED = "cancellation-completed"
+    REQUEST_RECEIVED = "request-received"
+    PROVE_IT_IS_YOU = "prove-it-is-you"
+    PROVE_IT_IS_YOU_REMINDER = "prove-it-is-you-reminder"
+    NOT_IDENTIFIED = "not-identified"
+    REQUEST_QUESTION = "request-question"
+    REQUEST_EXTENDED = "request-extended"
+    REQUEST_FEE = "request-fee"
+    REQUEST_LAPSED = "request-lapsed"
+    REQUEST_REFUSED = "request-refused"
+    REQUEST_ACCEPTED_IN_PART = "request-accepted-in-part"
+    REQUEST_DONE = "request-done"
+    PACKAGE_READY = "package-ready"
 
 
 class Outcome(StrEnum):

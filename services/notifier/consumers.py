@@ -25,8 +25,8 @@ from shared.contracts.account import (
     SecondFactorChanged,
 )
 from shared.contracts.base import AccountEvent, Event
-from shared.contracts.requests import ErasureOrdered, ErasureSettled
-from shared.contracts.topics import ACCOUNTS, CONTACTS, ORDERS
+from shared.contracts.requests import ErasureOrdered, ErasureSettled, PersonTold
+from shared.contracts.topics import ACCOUNTS, CONTACTS, MESSAGES, ORDERS
 from shared.messaging.consumer import Subscription
 from shared.sessions import SESSIONS_HEARD
 
@@ -92,6 +92,23 @@ def on_order(event: Event) -> Command | None:
     return None
 
 
+NOTICES = frozenset(Kind)
+
+
+def on_message(event: Event) -> Command | None:
+    """Translate what the person is to be told about a request; a notice of a later release is passed over."""
+    match event:
+        case PersonTold() if event.notice in NOTICES:
+            return QueueMessage(
+                account_id=event.account_id,
+                caused_by=event,
+                kind=Kind(event.notice),
+                parameters=event.parameters,
+                address=Address(event.address, event.language or "") if event.address else None,
+            )
+    return None
+
+
 def _message(
     event: AccountEvent,
     kind: Kind,
@@ -124,4 +141,5 @@ SUBSCRIPTIONS = (
     Subscription(ACCOUNTS, on_account),
     SESSIONS_HEARD,
     Subscription(ORDERS, on_order),
+    Subscription(MESSAGES, on_message),
 )

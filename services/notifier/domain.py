@@ -26,6 +26,8 @@ BY_MAIL_ALONE = frozenset(
         Kind.PASSWORD_RESET_CODE,
         Kind.EMAIL_CHANGE_CODE,
         Kind.CANCELLATION_COMPLETED,
+        Kind.PROVE_IT_IS_YOU,
+        Kind.PROVE_IT_IS_YOU_REMINDER,
     }
 )
 """Codes show that a mailbox is somebody's; and after the last message nobody is there to be shown anything."""

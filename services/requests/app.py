@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -9,9 +10,10 @@ from fastapi import FastAPI
 from services.requests.api import router
 from services.requests.consumers import SUBSCRIPTIONS
 from services.requests.handlers import handlers
-from services.requests.models import OWNER, Order
+from services.requests.models import OWNER, Order, Request, RequestDecision, RequestEvidence, RequestWords
 from services.requests.reminder import reminder
 from services.requests.settings import Settings
+from services.requests.watcher import watch
 from shared.clock import Clock, system_clock
 from shared.retention import Keep
 from shared.service import Parts, Service, serve
@@ -26,8 +28,13 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
         subscriptions=SUBSCRIPTIONS,
         api=router,
         migrations=Path(__file__).parent / "migrations",
-        retention=(Keep(Order.completed_at, settings.proof_retention), ENDED_SESSIONS_KEPT),
-        tasks=(reminder(settings),),
+        retention=(
+            Keep(Order.completed_at, settings.proof_retention),
+            Keep(Request.ended_at, settings.proof_retention),
+            *(Keep(words.ends_at, timedelta()) for words in (RequestWords, RequestEvidence, RequestDecision)),
+            ENDED_SESSIONS_KEPT,
+        ),
+        tasks=(reminder(settings), watch),
     )
     return Service(parts, settings, clock).http()
 

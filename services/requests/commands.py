@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar
+from decimal import Decimal
+from typing import Any, ClassVar
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from shared.commands import Command, EraseAccount, Lock
 from shared.contracts.account import Origin
 from shared.contracts.receipts import Item, Phase
+from shared.contracts.requests import Channel, Ground, Kind
 
 
 @dataclass(frozen=True)
@@ -99,3 +102,161 @@ class ReleaseOwner(Command):
 def lock_of_owner(owner: str) -> UUID:
     """Give an owner an id to lock by: commands about it name no account."""
     return uuid5(NAMESPACE_OID, owner)
+
+
+# Requests
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnRequest(Command):
+    """Something is done with one request, by somebody. `account_id` is what the request says."""
+
+    request_id: UUID
+    actor: str = "person"
+    """Who stands in the audit chain: `person`, `clock`, the name of an owner, or `staff:` and a random id."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submit(OnRequest):
+    """Ask for something. The same id again is the same request."""
+
+    reference: str
+    kind: Kind | None
+    channel: Channel
+    known: bool
+    """Whether it is known who asks: logged in is, a mail is not."""
+    scope: Mapping[str, Any]
+    region: str | None = None
+    text: str | None = None
+    values: Mapping[str, str | None] | None = None
+    message_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowCode(OnRequest):
+    """Show by the mailed code that the account's contact is one's own; each try counts."""
+
+    code: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordEvidence(OnRequest):
+    """Note what shows that somebody may ask for the person."""
+
+    evidence_id: UUID
+    authority: str
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeEvidence(OnRequest):
+    """Accept an authority, or not; accepted, it is known who asks."""
+
+    evidence_id: UUID
+    accepted: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classify(OnRequest):
+    """Say what is wished, having read it."""
+
+    kind: Kind
+    scope: Mapping[str, Any]
+    values: Mapping[str, str | None] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accept(OnRequest):
+    """Have it carried out, bound to the preview that was shown."""
+
+    shown: str | None = None
+    """Digest of the preview; none where there is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcceptInPart(Accept):
+    """Have a part of it carried out, and refuse the rest on a ground."""
+
+    scope: Mapping[str, Any]
+    ground: Ground
+    facts: str
+    items: tuple[str, ...]
+    remedy: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refuse(OnRequest):
+    """Do not carry it out, on a ground, and say what helps."""
+
+    ground: Ground
+    facts: str
+    items: tuple[str, ...]
+    remedy: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extend(OnRequest):
+    """Take longer, once, and tell the person in time."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskPerson(OnRequest):
+    """Ask the person something; the time to answer stands still meanwhile."""
+
+    question: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerQuestion(OnRequest):
+    """Answer what staff has asked."""
+
+    answer_id: UUID
+    text: str
+    message_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pause(OnRequest):
+    """Let it rest until then."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resume(OnRequest):
+    """Go on with it."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What something costs."""
+
+    what: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuoteFee(OnRequest):
+    """Ask for the declared costs of a record that is not the first."""
+
+    currency: str
+    costs: tuple[Cost, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcceptFee(OnRequest):
+    """Agree to the costs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakePayment(OnRequest):
+    """The costs are paid."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassTime(OnRequest):
+    """Do what time brings to a request."""
+
+    actor: str = "clock"

@@ -7,6 +7,7 @@ from services.requests.commands import (
     AdmitOwner,
     OpenOrder,
     ReleaseOwner,
+    TakePayment,
     TakeReceipt,
     lock_of_owner,
 )
@@ -15,8 +16,9 @@ from shared.commands import Command
 from shared.contracts.account import AccountCancelled
 from shared.contracts.app import FeedbackSubmitted
 from shared.contracts.base import Event
+from shared.contracts.billing import RequestFeePaid
 from shared.contracts.receipts import DataErased, OwnerAnnounced, OwnerLeft
-from shared.contracts.topics import ACCOUNTS, FEEDBACK, ORDERS, RECEIPTS
+from shared.contracts.topics import ACCOUNTS, FEEDBACK, FEES, ORDERS, RECEIPTS
 from shared.messaging.consumer import Subscription
 from shared.sessions import SESSIONS_HEARD
 
@@ -76,10 +78,20 @@ def on_feedback(event: Event) -> Command | None:
     return None
 
 
+def on_fee(event: Event) -> Command | None:
+    """Billing: fees of requests."""
+    match event:
+        case RequestFeePaid():
+            account_id, request_id = event.account_id, event.request_id
+            return TakePayment(account_id=account_id, caused_by=event, request_id=request_id, actor="billing")
+    return None
+
+
 SUBSCRIPTIONS = (
     Subscription(ACCOUNTS, on_account),
     Subscription(RECEIPTS, on_receipt),
     Subscription(FEEDBACK, on_feedback),
+    Subscription(FEES, on_fee),
     SESSIONS_HEARD,
     Subscription(ORDERS, OWNER.command_for),
 )

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, ForeignKey, Index, Integer, text
+from sqlalchemy import Boolean, ForeignKey, Index, Integer, SmallInteger, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
@@ -17,6 +17,7 @@ from shared.sessions import SessionsBase
 from shared.tables import COLUMN_TYPES
 
 RANDOM = "random id"
+RECORD = OfNobody("random ids, kinds, states, grounds and times: what became of a request, kept for its time")
 PROOF = OfNobody("random ids, categories, counts and times: the proof of an erasure, kept for its time")
 
 
@@ -108,6 +109,132 @@ class Due(Base):
     answered_at: Mapped[datetime | None] = opaque("time of the receipt")
     items: Mapped[list[dict[str, Any]]] = opaque("categories and counts", JSONB)
     remark: Mapped[str | None] = opaque("slug")
+
+
+class Request(Base):
+    """What became of a wish: the half that names nobody and stays for its time, also when the account is gone."""
+
+    __tablename__ = "requests"
+    __table_args__ = (
+        Index("requests_account", "account_id", "received_at", "request_id"),
+        Index("requests_queue", "due_at", "request_id", postgresql_where=text("ended_at IS NULL")),
+        Index("requests_look", "look_at", postgresql_where=text("ended_at IS NULL")),
+        Index("requests_ended", "ended_at"),
+        rows(RECORD),
+    )
+
+    request_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
+    account_id: Mapped[UUID] = opaque("random id; the request's own while nobody knows whose it is")
+    kind: Mapped[str | None] = opaque("what is asked for; none until somebody has read it")
+    channel: Mapped[str] = opaque("how it came in")
+    state: Mapped[str] = opaque("where it stands")
+    law: Mapped[str] = opaque("by which law it is answered")
+    scope: Mapped[dict[str, Any]] = opaque("names of categories, purposes, services or fields; never a value", JSONB)
+    received_at: Mapped[datetime] = opaque("time of receipt")
+    due_at: Mapped[datetime] = opaque("by when it has to be answered")
+    look_at: Mapped[datetime] = opaque("when time brings the next thing to it")
+    ends_at: Mapped[datetime | None] = opaque("until when the state waits")
+    stopped_at: Mapped[datetime | None] = opaque("since when the time to answer stands still")
+    extended: Mapped[bool] = opaque("takes longer, once", Boolean)
+    reminded: Mapped[bool] = opaque("the person was reminded to show who it is", Boolean)
+    alarm: Mapped[int] = opaque("how loud staff were told that it is due: 0, 1, 2", SmallInteger)
+    tries: Mapped[int] = opaque("counts codes tried", SmallInteger)
+    verified_at: Mapped[datetime | None] = opaque("since when it is known who asks")
+    decided_at: Mapped[datetime | None] = opaque("time of the decision")
+    in_part: Mapped[bool] = opaque("accepted in part", Boolean)
+    fee_paid: Mapped[bool] = opaque("a fee was quoted, and paid", Boolean)
+    ended_at: Mapped[datetime | None] = opaque("time of the end")
+    how: Mapped[str | None] = opaque("how it ended: a slug")
+    ground: Mapped[str | None] = opaque("on which ground it was refused")
+    audit_count: Mapped[int] = opaque("how many steps were taken", Integer)
+    audit_digest: Mapped[str] = opaque("digest of the last line of the audit chain")
+
+
+class RequestReference(Base):
+    """Every reference that a person was given leads to one request."""
+
+    __tablename__ = "request_references"
+    __table_args__ = rows(RECORD)
+
+    reference: Mapped[str] = opaque("random secret", primary_key=True)
+    request_id: Mapped[UUID] = opaque(RANDOM, ForeignKey(Request.request_id, ondelete="CASCADE"), index=True)
+
+
+class AuditLine(Base):
+    """A step of a request: each line holds the digest of the one before: none is changed or taken out unseen."""
+
+    __tablename__ = "audit"
+    __table_args__ = rows(RECORD)
+
+    request_id: Mapped[UUID] = opaque(RANDOM, ForeignKey(Request.request_id, ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = opaque("place in the chain, from 1", Integer, primary_key=True)
+    at: Mapped[datetime] = opaque("time of the step")
+    actor: Mapped[str] = opaque("a part: person, clock, an owner, or staff by a random id")
+    step: Mapped[str] = opaque("slug")
+    previous: Mapped[str] = opaque("digest of the line before")
+    digest: Mapped[str] = opaque("digest of this line")
+
+
+class RequestWords(Base):
+    """What a person has written or wishes, by whichever channel: goes with the account, or at its own end."""
+
+    __tablename__ = "request_words"
+    __table_args__ = (
+        Index("request_words_account", "account_id"),
+        Index("request_words_request", "request_id"),
+        Index("request_words_end", "ends_at"),
+        rows(OfAccount()),
+    )
+
+    id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
+    request_id: Mapped[UUID] = opaque(RANDOM)
+    account_id: Mapped[UUID] = opaque("random id; the request's own while nobody knows whose it is")
+    text: Mapped[str | None] = personal(Category.REQUEST_MAILS)
+    values: Mapped[dict[str, Any] | None] = personal(Category.REQUEST_MAILS, JSONB(none_as_null=True))
+    message_id: Mapped[str | None] = personal(Category.REQUEST_MAILS)
+    written_at: Mapped[datetime] = personal(Category.REQUEST_MAILS)
+    ends_at: Mapped[datetime] = opaque("end of this row")
+
+
+class RequestEvidence(Base):
+    """What shows that somebody may ask for another person: judged by staff, and gone soon after the end."""
+
+    __tablename__ = "request_evidence"
+    __table_args__ = (
+        Index("request_evidence_account", "account_id"),
+        Index("request_evidence_request", "request_id"),
+        Index("request_evidence_end", "ends_at"),
+        rows(OfAccount()),
+    )
+
+    id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
+    request_id: Mapped[UUID] = opaque(RANDOM)
+    account_id: Mapped[UUID] = opaque("random id; the request's own while nobody knows whose it is")
+    authority: Mapped[str] = opaque("power of attorney, or guardianship")
+    note: Mapped[str] = personal(Category.REQUEST_EVIDENCE)
+    given_at: Mapped[datetime] = personal(Category.REQUEST_EVIDENCE)
+    accepted: Mapped[bool | None] = opaque("how it was judged", Boolean)
+    ends_at: Mapped[datetime] = opaque("end of this row")
+
+
+class RequestDecision(Base):
+    """What staff have told the person about a request, in words: facts, items, remedy, questions, costs."""
+
+    __tablename__ = "request_decisions"
+    __table_args__ = (
+        Index("request_decisions_account", "account_id"),
+        Index("request_decisions_request", "request_id"),
+        Index("request_decisions_end", "ends_at"),
+        rows(OfAccount()),
+    )
+
+    id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
+    request_id: Mapped[UUID] = opaque(RANDOM)
+    account_id: Mapped[UUID] = opaque("random id; the request's own while nobody knows whose it is")
+    notice: Mapped[str] = opaque("names a template")
+    said: Mapped[dict[str, Any]] = personal(Category.REQUEST_DECISIONS, JSONB)
+    said_at: Mapped[datetime] = personal(Category.REQUEST_DECISIONS)
+    ends_at: Mapped[datetime] = opaque("end of this row")
 
 
 OWNER = DataOwner("requests", Phase.DATA, Base.metadata, SessionsBase.metadata)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.requests import repository
 from services.requests.commands import Remind
+from services.requests.repository import orders
 from services.requests.settings import Settings
 from shared import failpoints
 from shared.background import again_and_again, at_once
@@ -27,7 +27,7 @@ def reminder(settings: Settings) -> Task:
 async def remind_once(service: Service, patience: timedelta) -> None:
     """Repeat the open orders that have waited long enough; two replicas repeat them once more, no harm."""
     async with service.engine.connect() as connection:
-        waiting = await repository.to_remind(connection, service.clock() - patience)
+        waiting = await orders.to_remind(connection, service.clock() - patience)
     if waiting:
         failpoints.reach("reminder.found")
     await at_once(service.bus, [Remind(account_id=row.account_id, order_id=row.order_id) for row in waiting])

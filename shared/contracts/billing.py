@@ -1,4 +1,4 @@
-"""What billing states: instalments that are owed, and paid."""
+"""What billing states: instalments that are owed, and paid; fees of requests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 from uuid import UUID
 
 from shared.contracts.base import AccountEvent, Moment
-from shared.contracts.topics import INSTALLMENTS
+from shared.contracts.topics import FEES, INSTALLMENTS
 
 
 class InstallmentOwed(AccountEvent):
@@ -24,3 +24,11 @@ class InstallmentPaid(AccountEvent):
     topic = INSTALLMENTS
     type: Literal["InstallmentPaid"] = "InstallmentPaid"
     installment_id: UUID
+
+
+class RequestFeePaid(AccountEvent):
+    """The costs that the person has agreed to are paid."""
+
+    topic = FEES
+    type: Literal["RequestFeePaid"] = "RequestFeePaid"
+    request_id: UUID

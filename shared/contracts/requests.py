@@ -171,6 +171,25 @@ class RequestExtended(AccountEvent):
     due_at: Moment
 
 
+class RequestEscalated(AccountEvent):
+    """It is due soon, and nobody has decided: somebody has to look at it now."""
+
+    topic = REQUESTS
+    type: Literal["RequestEscalated"] = "RequestEscalated"
+    request_id: UUID
+    due_at: Moment
+
+
+class RequestFeeAccepted(AccountEvent):
+    """The person agrees to pay the declared costs: for billing, in a currency of ISO 4217."""
+
+    topic = REQUESTS
+    type: Literal["RequestFeeAccepted"] = "RequestFeeAccepted"
+    request_id: UUID
+    amount: str = Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,3})?$")
+    currency: str = Field(pattern=r"^[A-Z]{3}$")
+
+
 class RequestFulfilled(AccountEvent):
     """It is carried out."""
 

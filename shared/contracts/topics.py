@@ -94,6 +94,7 @@ DEVICE_ACTIONS = Topic(
 )
 FEEDBACK = Topic("app.feedback.v1", owner="app", personal=True, reader="requests", retention=PERSONAL_RETENTION)
 INSTALLMENTS = Topic("billing.installments.v1", owner="billing")
+FEES = Topic("billing.fees.v1", owner="billing")
 CONSENTS = Topic("account.consents.v1", owner="account")
 REQUESTS = Topic("requests.requests.v1", owner="requests")
 MESSAGES = Topic(
@@ -130,6 +131,7 @@ TOPICS = (
     DEVICE_ACTIONS,
     FEEDBACK,
     INSTALLMENTS,
+    FEES,
     CONSENTS,
     REQUESTS,
     MESSAGES,

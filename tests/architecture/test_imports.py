@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PLANTED = {
     "a service imports another": ("services/device/handlers.py", "from services.account import domain"),
     "a handler of one reads the rows of another": (
-        "services/requests/repository.py",
+        "services/requests/repository/orders.py",
         "from services.account.models import Account",
     ),
     "shared imports a service": ("shared/clock.py", "import services.account.commands"),

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.account.repository import installments as account_repository
 from services.notifier import repository as notifier_repository
-from services.requests import repository
+from services.requests.repository import feedback as repository
 from shared.contracts.account import AccountCancelled, AddressRegisteredAgain, CancellationPossible, Origin
 from shared.contracts.app import FeedbackSubmitted
 from shared.contracts.billing import InstallmentOwed, InstallmentPaid

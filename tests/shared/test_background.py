@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from sqlalchemy import event
 
-from services.requests import repository
 from services.requests.commands import AddFeedback
+from services.requests.repository import feedback as repository
 from shared.background import again_and_again, at_once, each_alone
 from shared.errors import NotNow
 from tests.builders import ANNA, BEN, CARLA, NOON, Person, named

@@ -123,7 +123,7 @@ def test_every_topic_is_named_after_its_owner_entity_and_version() -> None:
     for topic in ALL_TOPICS:
         owner, entity, version = topic.name.split(".")
         assert owner == topic.owner
-        assert entity.endswith("s") or entity in {"telemetry", "feedback"}
+        assert entity.endswith("s") or entity in {"telemetry", "feedback"} or entity.startswith("corrections-")
         assert version == "v1"
 
 

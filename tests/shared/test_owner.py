@@ -228,7 +228,7 @@ async def asked_owners(requests: AsyncEngine) -> set[str]:
 
 
 def test_requests_knows_no_owner_by_name() -> None:
-    rooms = ("handlers", "rollcall", "consumers", "repository", "commands", "certificate", "reminder")
+    rooms = ("handlers.orders", "rollcall", "consumers", "repository.orders", "commands", "certificate", "reminder")
     sources = [Path(str(import_module(f"services.requests.{room}").__file__)).read_text() for room in rooms]
 
     assert not any(f'"{owner}"' in source for source in sources for owner in ("account", "device", "notifier"))

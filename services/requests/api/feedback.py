@@ -11,8 +11,8 @@ from uuid import UUID
 from fastapi import APIRouter, File, Form, Path, Response, UploadFile
 from pydantic import BaseModel, StringConstraints
 
-from services.requests import repository
 from services.requests.commands import AddFeedback, DeleteFeedback, Picture
+from services.requests.repository import feedback as written
 from shared import pictures as decoding
 from shared.contracts.base import Text
 from shared.http import IdempotencyKey, Problem, done, id_for, picture_problem, refused
@@ -93,13 +93,13 @@ async def _clean(sent: UploadFile) -> Picture:
 async def list_feedback(person: Asking, service: Running, limit: Limit = 100, after: After = None) -> Page[Feedback]:
     """List what one has written, latest first."""
     async with service.engine.connect() as connection:
-        found = await repository.feedback(connection, person.account_id, limit, after)
+        found = await written.feedback(connection, person.account_id, limit, after)
     return Page[Feedback](**page(found, limit, lambda row: Cursor(row["submitted_at"], row["feedback_id"])))
 
 
 async def _one(service: Service, person: Person, feedback_id: UUID) -> Feedback:
     async with service.engine.connect() as connection:
-        found: Sequence[object] = await repository.feedback(connection, person.account_id, only=feedback_id)
+        found: Sequence[object] = await written.feedback(connection, person.account_id, only=feedback_id)
     if not found:
         raise Problem(HTTPStatus.NOT_FOUND, "no-such-feedback")
     return Feedback.model_validate(found[0])
@@ -115,7 +115,7 @@ async def see_feedback(feedback_id: UUID, person: Asking, service: Running) -> F
 async def see_picture(feedback_id: UUID, number: Number, person: Asking, service: Running) -> Response:
     """See a picture of one's own, numbered from 1."""
     async with service.engine.connect() as connection:
-        picture = await repository.picture(connection, person.account_id, feedback_id, number)
+        picture = await written.picture(connection, person.account_id, feedback_id, number)
     if not picture:
         raise Problem(HTTPStatus.NOT_FOUND, "no-such-picture-here")
     headers = {"Content-Disposition": 'inline; filename="picture"'}

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from services.requests import repository
+from services.requests.repository import orders
 from services.requests.rollcall import Due, Order
 from shared.http import Problem, Reference
 from shared.service import Running
@@ -21,7 +21,7 @@ async def see_order(reference: Reference, service: Running) -> dict[str, Any]:
     # One snapshot for all reads: a completed order is never shown without its certificate.
     snapshot = service.engine.execution_options(isolation_level="REPEATABLE READ")
     async with snapshot.connect() as connection:
-        found = await repository.find(connection, reference)
+        found = await orders.find(connection, reference)
     if not found:
         raise Problem(
             HTTPStatus.NOT_FOUND,

@@ -1,8 +1,8 @@
-"""All queries of requests. Statements are built once; those of the cascade take a whole batch."""
+"""All queries about orders and owners. Statements are built once, and take a whole batch."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,30 +10,23 @@ from uuid import UUID
 from sqlalchemy import (
     ARRAY,
     Row,
-    RowMapping,
     Uuid,
-    and_,
     any_,
     bindparam,
-    delete,
-    func,
     or_,
     select,
-    true,
-    tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.requests.commands import AddFeedback, AdmitOwner
+from services.requests.commands import AdmitOwner
 from services.requests.models import Due as DueRow
-from services.requests.models import Feedback, FeedbackPicture, Owner, Reference
 from services.requests.models import Order as OrderRow
+from services.requests.models import Owner, Reference
 from services.requests.rollcall import Due, Order
 from shared.contracts.account import Origin
 from shared.contracts.receipts import ITEMS, Phase
-from shared.pages import Cursor
 
 _IDS: Any = bindparam("ids", type_=ARRAY(Uuid))
 _ORDERS = select(OrderRow).where(OrderRow.order_id == any_(_IDS))
@@ -161,62 +154,3 @@ async def admit(connection: AsyncConnection, command: AdmitOwner, now: datetime)
 async def release(connection: AsyncConnection, owner: str) -> None:
     """Ask an owner no more."""
     await connection.execute(update(Owner).where(Owner.name == owner).values(left=True))
-
-
-# Feedback
-
-
-async def add_feedback(connection: AsyncConnection, commands: Sequence[AddFeedback]) -> None:
-    """Keep what people have written, with its pictures; what is kept already stays as it is."""
-    written = [
-        {"id": c.feedback_id, "account_id": c.account_id, "text": c.text, "submitted_at": c.submitted_at}
-        for c in commands
-    ]
-    await connection.execute(upsert(Feedback).on_conflict_do_nothing(), written)
-    drawn = [
-        {"feedback_id": c.feedback_id, "account_id": c.account_id, "number": number, **vars(picture)}
-        for c in commands
-        for number, picture in enumerate(c.pictures, start=1)
-    ]
-    if drawn:
-        await connection.execute(upsert(FeedbackPicture).on_conflict_do_nothing(), drawn)
-
-
-async def feedback(
-    connection: AsyncConnection,
-    account_id: UUID,
-    limit: int = 1,
-    after: Cursor | None = None,
-    only: UUID | None = None,
-) -> Sequence[RowMapping]:
-    """List what a person has written, latest first; one more than the limit, if there is."""
-    of_it = select(func.count()).where(FeedbackPicture.feedback_id == Feedback.id).scalar_subquery()
-    query = (
-        select(Feedback.id.label("feedback_id"), Feedback.submitted_at, Feedback.text, of_it.label("pictures"))
-        .where(Feedback.account_id == account_id, Feedback.id == only if only else true())
-        .order_by(Feedback.submitted_at.desc(), Feedback.id.desc())
-        .limit(limit + 1)
-    )
-    if after:
-        query = query.where(tuple_(Feedback.submitted_at, Feedback.id) < tuple_(after.at, after.id))
-    return (await connection.execute(query)).mappings().all()
-
-
-async def picture(connection: AsyncConnection, account_id: UUID, feedback_id: UUID, number: int) -> RowMapping | None:
-    """Read a picture."""
-    query = select(FeedbackPicture.content, FeedbackPicture.media_type).where(
-        FeedbackPicture.account_id == account_id,
-        FeedbackPicture.feedback_id == feedback_id,
-        FeedbackPicture.number == number,
-    )
-    return (await connection.execute(query)).mappings().first()
-
-
-async def delete_feedback(connection: AsyncConnection, account_id: UUID, feedback_id: UUID) -> bool:
-    """Erase something that a person has written, with its pictures; false where it is not there."""
-    mine = and_(Feedback.account_id == account_id, Feedback.id == feedback_id)
-    gone = (await connection.execute(delete(Feedback).where(mine))).rowcount == 1
-    if gone:
-        drawn = and_(FeedbackPicture.account_id == account_id, FeedbackPicture.feedback_id == feedback_id)
-        await connection.execute(delete(FeedbackPicture).where(drawn))
-    return gone

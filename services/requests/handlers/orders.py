@@ -1,4 +1,4 @@
-"""What requests does on each command: load all that a list of them names, decide each, save, announce."""
+"""What requests does to follow an erasure to its end, for a whole batch: load, decide each, save, announce."""
 
 from __future__ import annotations
 
@@ -6,29 +6,24 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID, uuid4
 
-from services.requests import repository, rollcall
+from services.requests import rollcall
 from services.requests.certificate import Periods, certificate
 from services.requests.commands import (
-    AddFeedback,
     AdmitOwner,
-    DeleteFeedback,
     OpenOrder,
     ReleaseOwner,
     Remind,
     TakeReceipt,
 )
+from services.requests.handlers.registry import handlers
 from services.requests.models import OWNER
+from services.requests.repository import orders
 from services.requests.rollcall import Change, Due, Order, Step
 from shared import failpoints
-from shared.bus import Handlers, Work
-from shared.commands import Command, EraseAccount, Refusal
+from shared.bus import Work
+from shared.commands import Command, EraseAccount
 from shared.contracts.receipts import Phase
 from shared.contracts.requests import ErasureCompleted, ErasureOrdered, ErasureSettled, OwnerAdmitted
-from shared.sessions import ForgetSession, forget_sessions
-
-handlers = Handlers()
-NO_SUCH_FEEDBACK = Refusal("no-such-feedback")
-handlers.of(ForgetSession)(forget_sessions)
 
 
 class Ledger:
@@ -51,11 +46,11 @@ class Ledger:
 
     async def close(self, work: Work) -> None:
         """Save what has changed, write certificates, announce each step."""
-        await repository.save(work.connection, self._before, self._now.values())
+        await orders.save(work.connection, self._before, self._now.values())
         periods = Periods.of(work.settings)
         proven = [self._now[order_id] for _, order_id, step in self._steps if step is not Step.SETTLED]
         documents = {o.order_id: certificate(o, o.completed_at, periods) for o in proven if o.completed_at}
-        await repository.save_certificates(work.connection, documents)
+        await orders.save_certificates(work.connection, documents)
         for command, order_id, step in self._steps:
             _announce(work, command, self._now[order_id], step)
 
@@ -80,14 +75,14 @@ def _announce(work: Work, command: Command, order: Order, step: Step) -> None:
 
 
 async def _ledger(work: Work, order_ids: Collection[UUID]) -> Ledger:
-    return Ledger(await repository.load(work.connection, order_ids))
+    return Ledger(await orders.load(work.connection, order_ids))
 
 
 @handlers.of(OpenOrder)
 async def open_orders(work: Work, commands: Sequence[OpenOrder]) -> None:
     """Follow the erasures to their end; and erase and answer for requests itself."""
     ledger = await _ledger(work, [command.order_id for command in commands])
-    owners = await repository.owners(work.connection)
+    owners = await orders.owners(work.connection)
     for command in commands:
         heard = Order(
             order_id=command.order_id,
@@ -121,7 +116,7 @@ async def take_receipts(work: Work, commands: Sequence[TakeReceipt]) -> None:
 async def remind(work: Work, commands: Sequence[Remind]) -> None:
     """Repeat open orders to whoever still owes."""
     ledger = await _ledger(work, [command.order_id for command in commands])
-    owners = await repository.owners(work.connection)
+    owners = await orders.owners(work.connection)
     for command in commands:
         order = _with_todays_owners(work, ledger, command, owners)
         owing = order.waits_for()
@@ -150,7 +145,7 @@ def _with_todays_owners(work: Work, ledger: Ledger, command: Remind, owners: Map
 async def admit_owners(work: Work, commands: Sequence[AdmitOwner]) -> None:
     """Ask the owner in every order from now on, and tell it so: only then may it take data."""
     for command in commands:
-        await repository.admit(work.connection, command, work.now)
+        await orders.admit(work.connection, command, work.now)
         cause = command.caused_by
         work.announce(
             OwnerAdmitted(
@@ -168,23 +163,7 @@ async def admit_owners(work: Work, commands: Sequence[AdmitOwner]) -> None:
 async def release_owners(work: Work, commands: Sequence[ReleaseOwner]) -> None:
     """Ask the owner no more; open orders stop waiting for it when they are next looked at."""
     for command in commands:
-        await repository.release(work.connection, command.owner)
-
-
-@handlers.of(AddFeedback)
-async def add_feedback(work: Work, commands: Sequence[AddFeedback]) -> None:
-    """Keep what people have written; the same again is once."""
-    await repository.add_feedback(work.connection, commands)
-
-
-@handlers.of(DeleteFeedback)
-async def delete_feedback(work: Work, commands: Sequence[DeleteFeedback]) -> list[Refusal | None]:
-    """Erase each of one's own."""
-    outcomes: list[Refusal | None] = []
-    for command in commands:
-        gone = await repository.delete_feedback(work.connection, command.account_id, command.feedback_id)
-        outcomes.append(None if gone else NO_SUCH_FEEDBACK)
-    return outcomes
+        await orders.release(work.connection, command.owner)
 
 
 @handlers.of(EraseAccount)

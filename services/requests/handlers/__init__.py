@@ -1,0 +1,9 @@
+"""What requests does on each command: load what it names, decide, save, announce."""
+
+from __future__ import annotations
+
+# Imported for their handlers, which register themselves.
+from services.requests.handlers import cases, feedback, identity, orders, passing
+from services.requests.handlers.registry import handlers
+
+__all__ = ["cases", "feedback", "handlers", "identity", "orders", "passing"]

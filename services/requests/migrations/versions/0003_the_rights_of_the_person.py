@@ -1,0 +1,107 @@
+"""The rights of the person: requests, their audit chain, and what was written about them."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects.postgresql import JSONB
+
+from shared.migrations import MOMENT, silence_statistics
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Apply."""
+    _requests()
+    _words()
+
+
+# Requests
+
+
+def _requests() -> None:
+    op.create_table(
+        "requests",
+        sa.Column("request_id", sa.Uuid, primary_key=True),
+        sa.Column("account_id", sa.Uuid, nullable=False),
+        sa.Column("kind", sa.Text),
+        *(sa.Column(name, sa.Text, nullable=False) for name in ("channel", "state", "law")),
+        sa.Column("scope", JSONB, nullable=False),
+        *(sa.Column(name, MOMENT, nullable=False) for name in ("received_at", "due_at", "look_at")),
+        *(sa.Column(name, MOMENT) for name in ("ends_at", "stopped_at")),
+        *(sa.Column(name, sa.Boolean, nullable=False) for name in ("extended", "reminded")),
+        *(sa.Column(name, sa.SmallInteger, nullable=False) for name in ("alarm", "tries")),
+        *(sa.Column(name, MOMENT) for name in ("verified_at", "decided_at")),
+        *(sa.Column(name, sa.Boolean, nullable=False) for name in ("in_part", "fee_paid")),
+        sa.Column("ended_at", MOMENT),
+        *(sa.Column(name, sa.Text) for name in ("how", "ground")),
+        sa.Column("audit_count", sa.Integer, nullable=False),
+        sa.Column("audit_digest", sa.Text, nullable=False),
+    )
+    open_ones = sa.text("ended_at IS NULL")
+    op.create_index("requests_account", "requests", ["account_id", "received_at", "request_id"])
+    op.create_index("requests_queue", "requests", ["due_at", "request_id"], postgresql_where=open_ones)
+    op.create_index("requests_look", "requests", ["look_at"], postgresql_where=open_ones)
+    op.create_index("requests_ended", "requests", ["ended_at"])
+    op.create_table(
+        "request_references",
+        sa.Column("reference", sa.Text, primary_key=True),
+        sa.Column("request_id", sa.Uuid, _of_request(), nullable=False),
+    )
+    op.create_index("ix_request_references_request_id", "request_references", ["request_id"])
+    op.create_table(
+        "audit",
+        sa.Column("request_id", sa.Uuid, _of_request(), primary_key=True),
+        sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("at", MOMENT, nullable=False),
+        *(sa.Column(name, sa.Text, nullable=False) for name in ("actor", "step", "previous", "digest")),
+    )
+
+
+def _of_request() -> sa.ForeignKey:
+    return sa.ForeignKey("requests.request_id", ondelete="CASCADE")
+
+
+def _words() -> None:
+    op.create_table(
+        "request_words",
+        *_of_account(),
+        *(sa.Column(name, kind) for name, kind in (("text", sa.Text), ("values", JSONB), ("message_id", sa.Text))),
+        *(sa.Column(name, MOMENT, nullable=False) for name in ("written_at", "ends_at")),
+    )
+    op.create_table(
+        "request_evidence",
+        *_of_account(),
+        *(sa.Column(name, sa.Text, nullable=False) for name in ("authority", "note")),
+        sa.Column("given_at", MOMENT, nullable=False),
+        sa.Column("accepted", sa.Boolean),
+        sa.Column("ends_at", MOMENT, nullable=False),
+    )
+    op.create_table(
+        "request_decisions",
+        *_of_account(),
+        sa.Column("notice", sa.Text, nullable=False),
+        sa.Column("said", JSONB, nullable=False),
+        *(sa.Column(name, MOMENT, nullable=False) for name in ("said_at", "ends_at")),
+    )
+    for table in ("request_words", "request_evidence", "request_decisions"):
+        for name, column in (("account", "account_id"), ("request", "request_id"), ("end", "ends_at")):
+            op.create_index(f"{table}_{name}", table, [column])
+    silence_statistics(
+        [
+            *(("request_words", column) for column in ("text", "values", "message_id", "written_at")),
+            *(("request_evidence", column) for column in ("note", "given_at")),
+            *(("request_decisions", column) for column in ("said", "said_at")),
+        ]
+    )
+
+
+def _of_account() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("id", sa.Uuid, primary_key=True),
+        *(sa.Column(name, sa.Uuid, nullable=False) for name in ("request_id", "account_id")),
+    ]
