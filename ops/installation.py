@@ -29,6 +29,8 @@ from ops.processes import HOST, Identity, free_port
 SERVICES = ("account", "device", "requests", "notifier")
 EMBEDDED = ("kafka", "postgres", "smtp")
 DEFAULT_DIRECTORY = Path(".adieu")
+MAIL_DOOR = "privacy-mailbox"
+"""The port at which the first process of requests takes mails in."""
 DEFAULT_SENDER = "Adieu <no-reply@adieu.example>"
 
 
@@ -38,6 +40,7 @@ class Addresses:
 
     kafka: str
     smtp: str
+    privacy_mailbox: str
     services: dict[str, str]
 
 
@@ -83,6 +86,8 @@ class Installation:
             self._public_key_file.write_bytes(known + public)
         if not self._second_factor_keys_file.exists():
             _write_secret(self._second_factor_keys_file, Fernet.generate_key())
+        if not self._sender_key_file.exists():
+            _write_secret(self._sender_key_file, secrets.token_bytes(32))
         for name in ("internal-token", *map(_password_name, SERVICES)):
             if not (self._secrets / name).exists():
                 _write_secret(self._secrets / name, secrets.token_urlsafe(32).encode())
@@ -114,7 +119,7 @@ class Installation:
         """A port for each part: last time's where nobody took it meanwhile."""
         path = self.directory / "ports.json"
         ports: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
-        for name in (*EMBEDDED, *self.processes):
+        for name in (*EMBEDDED, MAIL_DOOR, *self.processes):
             others = [port for other, port in ports.items() if other != name]
             ports[name] = free_port(ports.get(name), taken=others)
         path.write_text(json.dumps(ports))
@@ -125,6 +130,7 @@ class Installation:
         return Addresses(
             kafka=self.external_kafka or f"{HOST}:{self.ports['kafka']}",
             smtp=self.external_smtp or f"{HOST}:{self.ports['smtp']}",
+            privacy_mailbox=f"{HOST}:{self.ports[MAIL_DOOR]}",
             services={process: f"http://{HOST}:{self.ports[process]}" for process in self.processes},
         )
 
@@ -162,6 +168,9 @@ class Installation:
         if service == "account":
             environment["ACCESS_TOKEN_PRIVATE_KEY_FILE"] = str(self._private_key_file)
             environment["SECOND_FACTOR_KEYS_FILE"] = str(self._second_factor_keys_file)
+            environment["SENDER_KEY_FILE"] = str(self._sender_key_file)
+        if process == "requests":
+            environment["MAIL_PORT"] = str(self.ports[MAIL_DOOR])
         if service == "notifier":
             host, _, port = self.addresses.smtp.rpartition(":")
             environment |= {"SMTP_HOST": host, "SMTP_PORT": port}
@@ -209,6 +218,10 @@ class Installation:
     @property
     def _second_factor_keys_file(self) -> Path:
         return self._secrets / "second-factor-keys"
+
+    @property
+    def _sender_key_file(self) -> Path:
+        return self._secrets / "sender-key"
 
     def _secret(self, name: str) -> str:
         return (self._secrets / name).read_text()

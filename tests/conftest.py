@@ -65,6 +65,7 @@ def signing_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (directory / "public.pem").write_bytes(public)
     (directory / "second-factor-keys").write_bytes(SECOND_FACTOR_KEY)
+    (directory / "sender-key").write_bytes(b"the sender key of the tests")
     return directory
 
 
@@ -82,6 +83,7 @@ def settings_for(signing_keys: Path) -> SettingsFor:
                 "access_token_public_key_file": signing_keys / "public.pem",
                 "access_token_private_key_file": signing_keys / "private.pem",
                 "second_factor_keys_file": signing_keys / "second-factor-keys",
+                "sender_key_file": signing_keys / "sender-key",
                 "smtp_host": "mail.example",
                 **settings,
             }

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from shared.commands import Command
+from shared.commands import Command, Lock
 from shared.contracts.account import Origin
 
 
@@ -278,3 +278,17 @@ class CancelAccount(Command):
 
     origin: Origin
     token_digest: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchSender(Command):
+    """Say whose address has written to the privacy mailbox. `account_id` is the request's own."""
+
+    lock: ClassVar[Lock] = Lock.NONE
+    """The accounts are locked when they are found."""
+    outlives_account: ClassVar[bool] = True
+    """An address that is nobody's gets an answer as well."""
+
+    request_id: UUID
+    address: str
+    on_behalf: bool = False

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from services.account.commands import AddInstallment, SettleInstallment
+from services.account.commands import AddInstallment, MatchSender, SettleInstallment
 from services.account.models import OWNER
 from shared.commands import Command
 from shared.contracts.base import Event
 from shared.contracts.billing import InstallmentOwed, InstallmentPaid
-from shared.contracts.topics import INSTALLMENTS, ORDERS
+from shared.contracts.requests import SenderAsked
+from shared.contracts.topics import INSTALLMENTS, ORDERS, SENDERS
 from shared.messaging.consumer import Subscription
 
 
@@ -28,4 +29,22 @@ def on_installment(event: Event) -> Command | None:
     return None
 
 
-SUBSCRIPTIONS = (Subscription(INSTALLMENTS, on_installment), Subscription(ORDERS, OWNER.command_for))
+def on_sender(event: Event) -> Command | None:
+    """Tell requests whose address has written."""
+    match event:
+        case SenderAsked():
+            return MatchSender(
+                account_id=event.account_id,
+                caused_by=event,
+                request_id=event.request_id,
+                address=event.address,
+                on_behalf=event.on_behalf,
+            )
+    return None
+
+
+SUBSCRIPTIONS = (
+    Subscription(INSTALLMENTS, on_installment),
+    Subscription(ORDERS, OWNER.command_for),
+    Subscription(SENDERS, on_sender),
+)

@@ -41,6 +41,7 @@ class Kind(StrEnum):
     REQUEST_ACCEPTED_IN_PART = "request-accepted-in-part"
     REQUEST_DONE = "request-done"
     PACKAGE_READY = "package-ready"
+    MAIL_RECEIVED = "mail-received"
 
 
 class Outcome(StrEnum):

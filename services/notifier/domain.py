@@ -28,11 +28,15 @@ BY_MAIL_ALONE = frozenset(
         Kind.CANCELLATION_COMPLETED,
         Kind.PROVE_IT_IS_YOU,
         Kind.PROVE_IT_IS_YOU_REMINDER,
+        Kind.MAIL_RECEIVED,
     }
 )
-"""Codes show that a mailbox is somebody's; and after the last message nobody is there to be shown anything."""
+"""Codes show that a mailbox is somebody's; after the last message nobody is there to be shown anything; and who has
+written by mail may have no account."""
 SECRET = frozenset({"undo_token"})
 """Parameters that show that a mailbox is somebody's: the app never shows them."""
+HEADERS = {"request_id", "in_reply_to"}
+"""Parameters that stand in headers of a mail: the request that it is about, and the mail that it answers."""
 NOTICES_KEPT = timedelta(days=90)
 LONGEST_PAUSE = timedelta(minutes=5)
 
@@ -58,7 +62,7 @@ class Draft:
         """What the app shows of it, if anything."""
         if self.kind in BY_MAIL_ALONE:
             return None
-        return {name: value for name, value in self.parameters.items() if name not in SECRET}
+        return {name: value for name, value in self.parameters.items() if name not in SECRET | HEADERS}
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,10 @@ from fastapi import FastAPI
 from services.requests.api import router
 from services.requests.consumers import SUBSCRIPTIONS
 from services.requests.handlers import handlers
-from services.requests.models import OWNER, Order, Request, RequestDecision, RequestEvidence, RequestWords
+from services.requests.intake.door import mail_door
+from services.requests.models import OWNER, Order, Request
 from services.requests.reminder import reminder
+from services.requests.repository.cases import WRITTEN
 from services.requests.settings import Settings
 from services.requests.watcher import watch
 from shared.clock import Clock, system_clock
@@ -31,10 +33,10 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
         retention=(
             Keep(Order.completed_at, settings.proof_retention),
             Keep(Request.ended_at, settings.proof_retention),
-            *(Keep(words.ends_at, timedelta()) for words in (RequestWords, RequestEvidence, RequestDecision)),
+            *(Keep(written.ends_at, timedelta()) for written in WRITTEN),
             ENDED_SESSIONS_KEPT,
         ),
-        tasks=(reminder(settings), watch),
+        tasks=(reminder(settings), watch, mail_door(settings)),
     )
     return Service(parts, settings, clock).http()
 

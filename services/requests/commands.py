@@ -260,3 +260,44 @@ class PassTime(OnRequest):
     """Do what time brings to a request."""
 
     actor: str = "clock"
+
+
+# By mail
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeMail(OnRequest):
+    """Take in what somebody has written to the privacy mailbox, and answer. The same mail again is the same."""
+
+    actor: str = "sender"
+    reference: str
+    sender: str = field(repr=False)
+    kind: Kind | None
+    """What it seems to wish."""
+    language: str
+    text: str = field(repr=False)
+    attachments: tuple[Attachment, ...] = ()
+    message_id: str | None = field(default=None, repr=False)
+    answers: tuple[UUID, ...] = ()
+    """The requests that the mails it answers were about, it says."""
+    references: tuple[str, ...] = field(default=(), repr=False)
+    """Those that its subject names."""
+    authenticated: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnowSender(OnRequest):
+    """Go on with a mail now that account has said whose address it came from, or whose is named in it."""
+
+    actor: str = "sender"
+    matched: bool
+    region: str | None
+    sender: str
+    on_behalf: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskContact(OnRequest):
+    """Have the person for whom somebody says to write confirm it, through the contact of the account."""
+
+    address: str = field(repr=False)

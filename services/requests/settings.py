@@ -22,11 +22,13 @@ class Settings(ServiceSettings):
     """Where a mail relay brings what is written to the privacy mailbox; none: no mail comes in."""
     mail_timeout_seconds: float = Field(default=120.0, gt=0)
     """How long a mail may take to come in, and a relay to say nothing."""
-    privacy_mailboxes: tuple[Lower, ...] = ("privacy@adieu.example",)
-    """The addresses of the privacy mailbox (a JSON list)."""
+    privacy_mailbox: Lower = "privacy@adieu.example"
+    privacy_aliases: tuple[Lower, ...] = ()
+    """Other addresses of the privacy mailbox (a JSON list)."""
     relay_name: str | None = None
     """Under which name the relay writes `Authentication-Results`; none: senders are not vouched for."""
-    mail_answers_a_day: int = Field(default=5, ge=1)
-    """So many mails of one sender are answered; the others are taken in all the same."""
-    codes_a_day: int = Field(default=5, ge=1)
-    """So many codes go to one account because somebody has written."""
+
+    @property
+    def privacy_mailboxes(self) -> tuple[str, ...]:
+        """All addresses of the privacy mailbox."""
+        return (self.privacy_mailbox, *self.privacy_aliases)

@@ -21,7 +21,7 @@ from services.notifier.mails import Composer, words
 from shared.contracts.account import DeclineReason
 
 TEMPLATES = Path(mails.__file__).parent / "templates"
-COMPOSER = Composer("Adieu <no-reply@adieu.example>")
+COMPOSER = Composer("Adieu <no-reply@adieu.example>", "privacy@adieu.example")
 WISH = {"reference": "REF-1", "kind": "access"}
 FEE = {"costs": [{"what": "an hour of work", "amount": "40.00"}], "total": "40.00", "currency": "EUR"}
 REASONS = {"ground": "repetitive", "facts": "asked last week", "items": ["feedback"], "remedy": "look into the app"}
@@ -36,6 +36,11 @@ PARAMETERS: dict[Kind, dict[str, Any]] = {
     Kind.NEW_CLIENT_SEEN: {"occurred_at": "2026-03-03T04:05:00Z"},
     Kind.PASSWORD_CHANGED: {"occurred_at": "2026-03-03T04:05:00Z"},
     Kind.SECOND_FACTOR_CHANGED: {"enabled": True, "occurred_at": "2026-03-03T04:05:00Z"},
+    Kind.MAIL_RECEIVED: {
+        "reference": "REF-1",
+        "prove_by": "2026-03-03T04:05:00Z",
+        "due_at": "2026-03-03T04:05:00Z",
+    },
     Kind.CANCELLATION_DECLINED: {"declines": [{"reason": "unpaid-installments", "count": 2}]},
     Kind.CANCELLATION_POSSIBLE: {},
     Kind.CANCELLATION_SCHEDULED: {"reference": "REF-1", "due_at": "2026-03-03T04:05:00Z"},

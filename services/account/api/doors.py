@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import langcodes
 import pycountry
 from fastapi import Depends, Request
-from pydantic import AfterValidator, EmailStr, StringConstraints
+from pydantic import AfterValidator, StringConstraints
 
 from services.account.domain.access import PASSWORD_TOO_COMMON
 from services.account.domain.cancellations import Declined
@@ -55,8 +55,6 @@ Region = Annotated[str, AfterValidator(_region)]
 Language = Annotated[str, StringConstraints(max_length=35), AfterValidator(_language)]
 Password = Annotated[Text, StringConstraints(min_length=MIN_LENGTH, max_length=MAX_LENGTH)]
 GivenPassword = Annotated[Text, StringConstraints(max_length=MAX_LENGTH)]
-Email = Annotated[EmailStr, AfterValidator(str.lower)]
-"""An address as it is kept: small and capital letters make no difference."""
 Code = Annotated[str, StringConstraints(max_length=40)]
 PASSWORD_AGAIN = Limit("password-again", 10, timedelta(minutes=15))
 

@@ -13,7 +13,6 @@ from services.account.api.doors import (
     Asking,
     Code,
     Config,
-    Email,
     GivenPassword,
     Hashing,
     count_try,
@@ -23,6 +22,7 @@ from services.account.api.doors import (
 )
 from services.account.commands import ChangeEmail, RequestEmailChange, TellOwner, UndoEmailChange
 from services.account.domain.access import CODE_LIFE, NO_SUCH_UNDO, UNDO_LIFE
+from services.account.domain.addresses import Email
 from services.account.repository import emails, registrations
 from shared.http import Body, IdempotencyKey, id_for, refused
 from shared.security import digest, random_secret

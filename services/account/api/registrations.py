@@ -13,7 +13,6 @@ from pydantic import BaseModel, StringConstraints
 from services.account.api.doors import (
     Code,
     Config,
-    Email,
     Hashing,
     Language,
     Network,
@@ -28,6 +27,7 @@ from services.account.api.doors import (
 )
 from services.account.commands import ConfirmRegistration, Register, TellOwner
 from services.account.domain.access import CODE_LIFE
+from services.account.domain.addresses import Email
 from services.account.repository import registrations
 from shared.contracts.base import Text
 from shared.http import Body, IdempotencyKey, id_for

@@ -11,6 +11,7 @@ from services.account.handlers import (
     profile,
     registrations,
     second_factor,
+    senders,
     sessions,
 )
 from services.account.handlers.registry import handlers
@@ -24,5 +25,6 @@ __all__ = [
     "profile",
     "registrations",
     "second_factor",
+    "senders",
     "sessions",
 ]

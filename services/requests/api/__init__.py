@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from services.requests.api import feedback, orders
+from services.requests.api import feedback, intake, orders
 
 router = APIRouter()
-for door in (orders, feedback):
+for door in (orders, feedback, intake):
     router.include_router(door.router)

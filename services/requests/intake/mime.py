@@ -32,6 +32,7 @@ MOST_TEXT = 50_000
 MOST_HEADER = 4_000
 MOST_HTML = 200_000
 MOST_ATTACHMENTS = 10
+MOST_ANSWERED = 10
 KEPT_BYTES = 10 * 1024 * 1024
 KEPT_TYPES = frozenset({"application/pdf", "image/jpeg", "image/png", "text/plain"})
 """What evidence of authority comes as. Of any other file only its name is kept, and of what is too large."""
@@ -200,7 +201,7 @@ def _message_id(message: Message) -> str | None:
 def _answers(message: Message) -> tuple[UUID, ...]:
     # Of a long conversation the end counts.
     named = "".join(str(message.get(name, ""))[-MOST_HEADER:] for name in ("References", "In-Reply-To"))
-    return tuple(dict.fromkeys(UUID(found) for found in reversed(_OURS.findall(named))))
+    return tuple(dict.fromkeys(UUID(found) for found in reversed(_OURS.findall(named))))[:MOST_ANSWERED]
 
 
 # What it says
