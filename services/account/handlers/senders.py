@@ -21,11 +21,11 @@ from shared.errors import NotNow
 @handlers.of(MatchSender)
 async def match_senders(work: Work, commands: Sequence[MatchSender]) -> None:
     """Answer each with the account that has the address now, or with none; addresses are not kept."""
-    kept = {command.request_id: as_kept(command.address) for command in commands}
-    known = await _locked(work, commands, [address for address in kept.values() if address])
+    kept = [as_kept(command.address) or "" for command in commands]
+    known = await _locked(work, commands, kept)
     key = cast("Settings", work.settings).sender_key
-    for command in commands:
-        found = known.get(kept[command.request_id] or "")
+    for command, address in zip(commands, kept, strict=True):
+        found = known.get(address)
         mine = replace(command, account_id=found.account_id) if found else command
         work.announce(
             SenderMatched(

@@ -33,6 +33,7 @@ MOST_HEADER = 4_000
 MOST_HTML = 200_000
 MOST_ATTACHMENTS = 10
 MOST_ANSWERED = 10
+UNKNOWN = "application/octet-stream"
 KEPT_BYTES = 10 * 1024 * 1024
 KEPT_TYPES = frozenset({"application/pdf", "image/jpeg", "image/png", "text/plain"})
 """What evidence of authority comes as. Of any other file only its name is kept, and of what is too large."""
@@ -82,7 +83,7 @@ class _AsItCame(Compat32):
 
 _POLICY = _AsItCame()
 _BOUNDARY = re.compile(rb"boundary[\s*0-9]*=", re.IGNORECASE)
-_ADDRESS = r"[^\s\x00-\x20\x7f()<>\[\]:;@\\,\"]{1,64}@[^\s\x00-\x20\x7f()<>\[\]:;@\\,\"]{1,189}"
+_ADDRESS = r"[^\s\x00-\x20\x7f()<>\[\]:;@\\,\"\ufffd]{1,64}@[^\s\x00-\x20\x7f()<>\[\]:;@\\,\"\ufffd]{1,189}"
 # A name, of words or in quotation marks, then the address; or the address alone, or with a comment behind it.
 _FROM = re.compile(
     rf"(?:(?:[^<>,;:\"]|\"(?:[^\"\\]|\\.)*\")*<\s*(?P<named>{_ADDRESS})\s*>|(?P<bare>{_ADDRESS})(?:\s*\([^()]*\))?)",
@@ -96,6 +97,7 @@ _DMARC = re.compile(r"\s*dmarc\s*=\s*pass(\s|$)")
 _BULK = frozenset({"auto_reply", "bulk", "junk", "list"})
 _REPORTS = frozenset({"multipart/report", "message/delivery-status", "message/disposition-notification"})
 _MACHINES = re.compile(r"(mailer-daemon|no-?reply|do-?not-?reply|bounces?)([+-].*)?", re.IGNORECASE)
+_KIND = re.compile(r"[!#$&^\w.+-]{1,60}/[!#$&^\w.+-]{1,60}", re.ASCII)
 _STATEFUL = ("utf-16", "utf-32", "utf-7", "hz", "iso2022")
 _CHARSETS = ("utf", "ascii", "iso", "cp", "koi8", "gb", "hz", "big5", "euc", "shift_jis", "mac", "tis", "johab")
 _WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "iso8859-1": "cp1252", "ascii": "cp1252"}
@@ -225,7 +227,7 @@ class _Contents:
         return texts
 
     def _leaf(self, part: Message) -> list[str]:
-        kind = part.get_content_type()
+        kind = part.get_content_type() if _KIND.fullmatch(part.get_content_type()) else UNKNOWN
         name = part.get_filename()
         if name or part.get_content_disposition() == "attachment" or kind not in ("text/plain", "text/html"):
             if len(self.attachments) < MOST_ATTACHMENTS:
@@ -250,7 +252,7 @@ def _attachment(part: Message, kind: str, name: str) -> Attachment:
     content = _bytes_of(part)
     kept = kind in KEPT_TYPES and 0 < len(content) <= KEPT_BYTES
     shown = re.sub(r"[^\w .()-]", "_", _decoded(name).rpartition("/")[2].rpartition("\\")[2])
-    return Attachment(shown[-100:].strip(". ") or "file", kind[:100], content if kept else None)
+    return Attachment(shown[-100:].strip(". ") or "file", kind, content if kept else None)
 
 
 def _as_text(content: bytes, charset: str) -> str:
@@ -262,7 +264,7 @@ def _as_text(content: bytes, charset: str) -> str:
             return content.decode(candidate)
         except UnicodeError:
             continue
-    return content.decode(_WIDER.get(named, named), errors="replace")
+    return content.decode("cp1252" if named == "utf-8" else named, errors="replace")
 
 
 def _known(charset: str) -> str:
