@@ -37,7 +37,7 @@ def raw(
 
 def multipart(*parts: bytes, subtype: str = "mixed", sender: str = "Anna <anna@mail.example>", **more: str) -> bytes:
     """Write a mail of several parts."""
-    return raw(bundle(*parts), sender, headers=[f'Content-Type: multipart/{subtype}; boundary="cut"'], **more)  # type: ignore[arg-type] # subject, message_id
+    return raw(bundle(*parts), sender, headers=[f'Content-Type: multipart/{subtype}; boundary="cut"'], **more)
 
 
 def bundle(*parts: bytes, boundary: bytes = b"cut") -> bytes:

@@ -100,7 +100,7 @@ def test_a_bounce_is_no_request() -> None:
     )
 
     assert read(report) is Unusable.AUTOMATIC
-    assert read(mail(), return_path="") is Unusable.AUTOMATIC
+    assert read(mail(), return_path="<>") is Unusable.AUTOMATIC
     assert read(mail(sender="Mail Delivery <MAILER-DAEMON@mail.example>")) is Unusable.AUTOMATIC
 
 

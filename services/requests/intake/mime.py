@@ -110,7 +110,7 @@ def read(
 ) -> Mail | Unusable:
     """Say what a mail says, or why it is no request.
 
-    `return_path` is empty where a machine sends it; `own` are our addresses; `relay` is the name under which the
+    `return_path` is `<>` where a machine sends it; `own` are our addresses; `relay` is the name under which the
     relay writes `Authentication-Results`, and which it lets nobody else use (RFC 8601).
     """
     if len(raw) > MOST_BYTES or raw.count(b"\n") > MOST_LINES or len(_BOUNDARY.findall(raw)) > MOST_DEPTH:
@@ -165,7 +165,7 @@ def _automatic(message: Message, return_path: str | None, own: Collection[str]) 
         return Unusable.LOOP
     sender = _sender(message) or ""
     signs = (
-        return_path == "" or _header(message, "Return-Path").strip() == "<>",
+        "<>" in (return_path, _header(message, "Return-Path").strip()),
         _word(message, "Auto-Submitted") not in ("", "no"),
         _word(message, "Precedence") in _BULK,
         _word(message, "X-Auto-Response-Suppress") not in ("", "none"),
