@@ -23,6 +23,8 @@ from shared.staff import PRIVACY, Staff, issue_staff_token
 SERVICES = ("account", "device", "requests", "notifier")
 EMBEDDED = ("kafka", "postgres", "smtp")
 DEFAULT_DIRECTORY = Path(".adieu")
+MAIL_DOOR = "privacy-mailbox"
+"""The port at which the first process of requests takes mails in."""
 USERS_MECHANISM: Mechanism = "SCRAM-SHA-512"
 """How Kafka's users show who they are, where they are made here."""
 SUPERUSERS = {"kafka": "kafka-password-admin", "postgres": "database-password-postgres"}
@@ -46,6 +48,7 @@ class Addresses:
 
     kafka: str
     smtp: str
+    privacy_mailbox: str
     services: dict[str, str]
 
 
@@ -129,7 +132,7 @@ class Installation:
         """A port for each part: last time's where nobody took it meanwhile."""
         path = self.directory / "ports.json"
         ports: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
-        for name in (*EMBEDDED, *self.processes):
+        for name in (*EMBEDDED, MAIL_DOOR, *self.processes):
             others = [port for other, port in ports.items() if other != name]
             ports[name] = free_port(ports.get(name), taken=others)
         path.write_text(json.dumps(ports))
@@ -140,6 +143,7 @@ class Installation:
         return Addresses(
             kafka=self.external_kafka or f"{HOST}:{self.ports['kafka']}",
             smtp=self.external_smtp or f"{HOST}:{self.ports['smtp']}",
+            privacy_mailbox=f"{HOST}:{self.ports[MAIL_DOOR]}",
             services=self.external_services
             or {process: f"http://{HOST}:{self.ports[process]}" for process in self.processes},
         )
@@ -221,9 +225,12 @@ class Installation:
         if service == "account":
             environment["ACCESS_TOKEN_PRIVATE_KEY_FILE"] = str(self.vault.private_key_file)
             environment["SECOND_FACTOR_KEYS_FILE"] = str(self.vault.second_factor_keys_file)
+            environment["SENDER_KEY_FILE"] = str(self.vault.sender_key_file)
         if service == "requests":
             environment["PACKAGE_KEYS_FILE"] = str(self.vault.package_keys_file)
             environment["STAFF_KEY_SET_FILE"] = str(self.vault.staff_key_set_file)
+        if process == "requests":
+            environment["MAIL_PORT"] = str(self.ports[MAIL_DOOR])
         if service == "notifier":
             host, _, port = self.addresses.smtp.rpartition(":")
             environment |= {"SMTP_HOST": host, "SMTP_PORT": port}

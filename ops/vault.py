@@ -80,6 +80,8 @@ class Vault:
             write_secret(self.second_factor_keys_file, Fernet.generate_key())
         if not self.package_keys_file.exists():
             write_secret(self.package_keys_file, urlsafe_b64encode(secrets.token_bytes(32)))
+        if not self.sender_key_file.exists():
+            write_secret(self.sender_key_file, secrets.token_bytes(32))
 
     def secret(self, name: str) -> str:
         """Read the random secret of that name; whoever asks first makes it."""

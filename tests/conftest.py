@@ -69,6 +69,7 @@ def signing_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (directory / "staff-keys.json").write_text(json.dumps(key_set(staff.public_key())))
     (directory / "second-factor-keys").write_bytes(SECOND_FACTOR_KEY)
     (directory / "package-keys").write_bytes(PACKAGE_KEY)
+    (directory / "sender-key").write_bytes(b"the sender key of the tests")
     return directory
 
 
@@ -93,6 +94,7 @@ def settings_for(signing_keys: Path) -> SettingsFor:
                 "staff_key_set_file": signing_keys / "staff-keys.json",
                 "second_factor_keys_file": signing_keys / "second-factor-keys",
                 "package_keys_file": signing_keys / "package-keys",
+                "sender_key_file": signing_keys / "sender-key",
                 "smtp_host": "mail.example",
                 **settings,
             }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.account.commands import AddInstallment, CancelAccount, SettleInstallment, WithdrawConsent
+from services.account.commands import AddInstallment, CancelAccount, MatchSender, SettleInstallment, WithdrawConsent
 from services.account.domain.consents import SCOPES
 from services.account.models import OWNER
 from shared.changes import Correct
@@ -10,8 +10,8 @@ from shared.commands import Command
 from shared.contracts.account import POLICY, Origin, scope_names
 from shared.contracts.base import Event
 from shared.contracts.billing import InstallmentOwed, InstallmentPaid
-from shared.contracts.requests import AccountCorrectionOrdered, CancellationOrdered, WithdrawalOrdered
-from shared.contracts.topics import ACCOUNT_CORRECTIONS, INSTALLMENTS, ORDERS
+from shared.contracts.requests import AccountCorrectionOrdered, CancellationOrdered, SenderAsked, WithdrawalOrdered
+from shared.contracts.topics import ACCOUNT_CORRECTIONS, INSTALLMENTS, ORDERS, SENDERS
 from shared.messaging.consumer import Subscription
 
 
@@ -60,8 +60,23 @@ def on_correction(event: Event) -> Command | None:
     return None
 
 
+def on_sender(event: Event) -> Command | None:
+    """Tell requests whose address has written."""
+    match event:
+        case SenderAsked():
+            return MatchSender(
+                account_id=event.account_id,
+                caused_by=event,
+                request_id=event.request_id,
+                address=event.address,
+                on_behalf=event.on_behalf,
+            )
+    return None
+
+
 SUBSCRIPTIONS = (
     Subscription(INSTALLMENTS, on_installment),
     Subscription(ORDERS, on_order),
     Subscription(ACCOUNT_CORRECTIONS, on_correction),
+    Subscription(SENDERS, on_sender),
 )

@@ -8,6 +8,7 @@ from typing import Any
 from services.requests.commands import (
     AddFeedback,
     AdmitOwner,
+    KnowSender,
     OpenOrder,
     ReleaseOwner,
     TakeConsent,
@@ -21,7 +22,7 @@ from services.requests.commands import (
 )
 from services.requests.models import OWNER
 from shared.commands import Command
-from shared.contracts.account import AccountCancelled, ConsentGiven, ConsentWithdrawn, scope_names
+from shared.contracts.account import AccountCancelled, ConsentGiven, ConsentWithdrawn, SenderMatched, scope_names
 from shared.contracts.app import FeedbackSubmitted
 from shared.contracts.base import Event
 from shared.contracts.billing import RequestFeePaid
@@ -40,7 +41,7 @@ from shared.sessions import SESSIONS_HEARD
 
 
 def on_account(event: Event) -> Command | None:
-    """Account: a cancellation opens the order."""
+    """Account: a cancellation opens the order; whose address it is that has written."""
     match event:
         case AccountCancelled():
             return OpenOrder(
@@ -50,6 +51,16 @@ def on_account(event: Event) -> Command | None:
                 origin=event.origin,
                 references=event.references,
                 contact_version=event.contact_version,
+            )
+        case SenderMatched():
+            return KnowSender(
+                account_id=event.account_id,
+                caused_by=event,
+                request_id=event.request_id,
+                matched=event.matched,
+                region=event.region,
+                sender=event.sender,
+                on_behalf=event.on_behalf,
             )
     return None
 
