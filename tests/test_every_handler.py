@@ -336,7 +336,7 @@ def wished(kind: Kind | None, *, known: bool, scope: dict[str, Any] | None = Non
 
 WISHED = wished(Kind.DELETION, known=True, scope={"categories": ["feedback"]})
 MAILED, UNREAD = wished(Kind.ACCESS, known=False), wished(None, known=False)
-SHOWN = on_request(ShowCode, code=code_of("the internal token of the tests, long enough", REQUEST))
+SHOWN = on_request(ShowCode, code=code_of("the internal token of the tests, long enough", REQUEST, WHO))
 EVIDENCE = on_request(RecordEvidence, evidence_id=named("deed"), authority="power-of-attorney", note="A deed.")
 JUDGED = on_request(JudgeEvidence, evidence_id=named("deed"), accepted=True)
 ASKED = on_request(AskPerson, question="Which device?")

@@ -66,11 +66,12 @@ async def test_the_code_stands_nowhere_in_the_database_but_in_what_is_sent(door:
     assert code_for(door.room, request) not in str(await door.room.state("outbox"))
 
 
-def test_a_code_is_bound_to_its_request_and_to_the_key() -> None:
-    codes = {code_of(key, named(request)) for key in ("a key", "another key") for request in ("one", "another")}
+def test_a_code_is_bound_to_its_request_to_the_account_and_to_the_key() -> None:
+    bound_to = [(key, named(it), who) for key in ("a", "b") for it in ("one", "two") for who in (named(1), named(2))]
+    codes = {code_of(*each) for each in bound_to}
 
-    assert len(codes) == 4
-    assert code_of("a key", named("one")) in codes
+    assert len(codes) == 8
+    assert code_of("a", named("one"), named(1)) in codes
 
 
 async def test_of_forty_codes_at_once_three_are_looked_at(door: Door) -> None:
