@@ -33,6 +33,7 @@ RECEIVED_MAIL = "We have received your mail"
 PROVE_IT = "Is this request yours?"
 READY = "Your data is ready"
 LONGER = "Your request takes longer"
+RIGHT = "Your data is put right"
 DONE = "Your request is done"
 
 
@@ -103,11 +104,11 @@ class Rights:
         with self.stage.step("staff reads it") as step:
             values = {"nickname": self.right_name}
             await self._decide(reference, "kind", {"kind": "correction", "values": values})
-            await self._mail_about(DONE, reference)
+            await self._mail_about(RIGHT, reference)
             profile = (await self._ask("account", "GET", "/v1/account", HTTPStatus.OK)).json()
             if profile["nickname"] != self.right_name:
                 raise NotHeldError("the name is not as it was to be put right")
-            step.detail = f"a correction of one field; account has put it right; mail: “{DONE}”"
+            step.detail = f"a correction of one field; account has put it right; mail: “{RIGHT}”"
 
     # A deletion of one category, in the app
 
@@ -127,17 +128,18 @@ class Rights:
             await self._mail_about(LONGER, reference)
             step.detail = f"until {longer['due_at'][:10]}; mail: “{LONGER}”"
         with self.stage.step("and accepts what it was shown") as step:
+            await self._decide(reference, "preview", {}, HTTPStatus.ACCEPTED)
             preview = await until("the preview", lambda: self._preview(asked["request_id"]))
-            await self._decide(reference, "accept", {"shown": preview["digest"]})
+            await self._decide(reference, "accept", {"shown": preview["sha256"]})
             await self._mail_about(DONE, reference)
             if (await self._ask("requests", "GET", "/v1/feedback", HTTPStatus.OK)).json()["items"]:
                 raise NotHeldError("feedback is still there")
             order = (await self.doors.ask("requests", "GET", f"/v1/orders/{reference}", HTTPStatus.OK)).json()
-            step.detail = f"the certificate of order {order['order_id']}; mail: “{DONE}”"
+            step.detail = f"{_counted(preview)}; the certificate of order {order['order_id']}; mail: “{DONE}”"
 
     async def _preview(self, request_id: str) -> dict[str, Any] | None:
         preview: dict[str, Any] = (await self._staff("GET", f"/{request_id}/preview")).json()
-        return preview if preview["complete"] else None
+        return None if preview["waits_for"] else preview
 
     # A withdrawal, by e-mail
 
@@ -210,20 +212,32 @@ class Rights:
     async def _ask(self, service: str, method: str, path: str, *expected: HTTPStatus, **request: Any) -> Any:  # noqa: ANN401 - what httpx takes and gives
         return await self.doors.ask(service, method, path, *expected, headers=self.person.authorization, **request)
 
-    async def _staff(self, method: str, path: str, **request: Any) -> Any:  # noqa: ANN401 - what httpx takes and gives
+    async def _staff(self, method: str, path: str, expected: HTTPStatus = HTTPStatus.OK, **request: Any) -> Any:  # noqa: ANN401 - what httpx takes and gives
         headers = {"Authorization": f"Bearer {self._installation.staff_token(self._staff_id)}"}
         path = f"/v1/staff/requests{path}"
-        return await self.doors.ask("requests", method, path, HTTPStatus.OK, headers=headers, **request)
+        return await self.doors.ask("requests", method, path, expected, headers=headers, **request)
 
-    async def _decide(self, reference: str, verb: str, body: Mapping[str, object]) -> dict[str, Any]:
+    async def _decide(
+        self, reference: str, verb: str, body: Mapping[str, object], expected: HTTPStatus = HTTPStatus.OK
+    ) -> dict[str, Any]:
         found = (await self.doors.ask("requests", "GET", f"/v1/requests/{reference}", HTTPStatus.OK)).json()
-        decided: dict[str, Any] = (await self._staff("POST", f"/{found['request_id']}/{verb}", json=body)).json()
+        answer = await self._staff("POST", f"/{found['request_id']}/{verb}", expected, json=body)
+        decided: dict[str, Any] = answer.json()
         return decided
 
     async def _move_clock(self, ahead: timedelta) -> None:
         """Move all services forward; whoever is logged in has to be so anew, as after such a time."""
         self._installation.clock_shift_file.write_text(str(ahead.total_seconds()))
         await self.story.open_session(self.person)
+
+
+def _counted(preview: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{owner['owner']}: {item['category']} {item['count']}"
+        for owner in preview["owners"]
+        for item in owner["items"]
+        if item["count"]
+    )
 
 
 def _reference_in(mail: Mail) -> str:

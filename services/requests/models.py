@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, Boolean, ForeignKey, Index, Integer, SmallInteger, Uuid, text
+from sqlalchemy import ARRAY, BigInteger, Boolean, ForeignKey, Identity, Index, Integer, SmallInteger, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
@@ -160,6 +160,9 @@ class RequestReference(Base):
     __table_args__ = rows(RECORD)
 
     reference: Mapped[str] = opaque("random secret", primary_key=True)
+    number: Mapped[int] = opaque(
+        "order of giving out: the first is the one that is told", BigInteger, Identity(always=True)
+    )
     request_id: Mapped[UUID] = opaque(RANDOM, ForeignKey(Request.request_id, ondelete="CASCADE"), index=True)
 
 

@@ -56,6 +56,7 @@ def _requests() -> None:
     op.create_table(
         "request_references",
         sa.Column("reference", sa.Text, primary_key=True),
+        sa.Column("number", sa.BigInteger, sa.Identity(always=True), nullable=False),
         sa.Column("request_id", sa.Uuid, _of_request(), nullable=False),
     )
     op.create_index("ix_request_references_request_id", "request_references", ["request_id"])
