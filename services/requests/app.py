@@ -13,16 +13,16 @@ from services.requests.handlers import handlers
 from services.requests.intake.door import mail_door
 from services.requests.models import OWNER, Order, Request
 from services.requests.reminder import reminder
-from services.requests.repository.cases import WRITTEN
+from services.requests.repository.cases import WORDS_KEPT
 from services.requests.settings import Settings
 from services.requests.watcher import watch
-from shared.clock import Clock, system_clock
+from shared.clock import Clock
 from shared.retention import Keep
 from shared.service import Parts, Service, serve
 from shared.sessions import ENDED_SESSIONS_KEPT
 
 
-def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
+def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     """Make the service as an application, not yet running."""
     parts = Parts(
         owner=OWNER,
@@ -33,7 +33,7 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
         retention=(
             Keep(Order.completed_at, settings.proof_retention),
             Keep(Request.ended_at, settings.proof_retention),
-            *(Keep(written.ends_at, timedelta()) for written in WRITTEN),
+            *(Keep(written.ends_at, timedelta()) for written in WORDS_KEPT),
             ENDED_SESSIONS_KEPT,
         ),
         tasks=(reminder(settings), watch, mail_door(settings)),

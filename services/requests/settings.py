@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
 from shared.settings import ServiceSettings
+from shared.staff import read_key_set
 
 Lower = Annotated[str, StringConstraints(to_lower=True)]
 
@@ -16,6 +20,13 @@ class Settings(ServiceSettings):
 
     remind_seconds: float = Field(default=30.0, gt=0)
     """How long an open order waits for a receipt before it asks again."""
+    staff_key_set_file: Path | None = None
+    """A JWK set: keys that sign tokens of staff. Without one nobody is let in at their door."""
+
+    @cached_property
+    def staff_keys(self) -> Mapping[str, Any]:
+        """The keys that show whether a token of staff is good, by their ids."""
+        return read_key_set(self.staff_key_set_file) if self.staff_key_set_file else {}
 
     mail_host: str = "127.0.0.1"
     mail_port: int | None = Field(default=None, ge=1, le=65535)

@@ -12,7 +12,7 @@ import pytest
 
 from services.requests.commands import AskContact, AskPerson, ShowCode, Submit
 from services.requests.repository import cases, mails
-from services.requests.repository.cases import WRITTEN
+from services.requests.repository.cases import WORDS_KEPT
 from shared.contracts.requests import Channel, Kind
 from shared.retention import Keep, sweep
 from tests.builders import ANNA, BEN, NOON, Person, named
@@ -479,10 +479,12 @@ async def test_all_that_was_written_has_an_end(box: PrivacyMailbox) -> None:
     assert len(ends) == 3
     assert all(ends)
 
-    await sweep(box.room.engine, [Keep(each.ends_at, timedelta()) for each in WRITTEN], max(ends) + timedelta(days=1))
+    await sweep(
+        box.room.engine, [Keep(each.ends_at, timedelta()) for each in WORDS_KEPT], max(ends) + timedelta(days=1)
+    )
 
     assert [row for table in tables() for row in await box.room.rows(table)] == []
 
 
 def tables() -> Sequence[Any]:
-    return [each.__tablename__ for each in WRITTEN]
+    return [each.__tablename__ for each in WORDS_KEPT]

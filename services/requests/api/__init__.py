@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from services.requests.api import feedback, intake, orders
+from services.requests.api import feedback, intake, orders, requests, staff
 
 router = APIRouter()
-for door in (orders, feedback, intake):
+for door in (orders, feedback, intake, requests, staff):
     router.include_router(door.router)

@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from services.requests.codes import code_of, is_code
+from services.requests.codes import is_code
 from services.requests.commands import JudgeEvidence, RecordEvidence, ShowCode
 from services.requests.domain.cases import NO_SUCH_EVIDENCE, Request, decide_code, decide_verify
 from services.requests.handlers.cases import opened
-from services.requests.handlers.desk import Outcome, keep, one_by_one, taken, tell
+from services.requests.handlers.desk import Outcome, keep, one_by_one, taken
 from services.requests.handlers.registry import handlers
-from services.requests.repository import cases, mails
+from services.requests.repository import cases
 from shared.bus import Work
-from shared.commands import Command, Refusal
+from shared.commands import Refusal
 from shared.contracts.requests import IdentityVerified
-from shared.throttle import Limit, spend
-
-CODES = Limit("codes-by-account", 5, timedelta(hours=24))
-
-
-async def ask_who(work: Work, command: Command, request: Request, notice: str = "prove-it-is-you") -> None:
-    """Send the code to the account's contact, wherever the wish came from, but not more often than a person writes.
-
-    Counted apart where the relay vouches for the sender: nobody can use up what a real one needs.
-    """
-    mail = await mails.begun_by(work.connection, request.request_id)
-    vouched = mail is not None and mail.authenticated
-    if await spend(work.connection, work.now, CODES.at(work.settings, f"{vouched}/{request.account_id}")):
-        return
-    code = code_of(work.settings.internal_token, request.request_id, request.account_id)
-    await tell(work, command, request, notice, code=code, expires_at=request.ends_at)
 
 
 @handlers.of(ShowCode)

@@ -16,8 +16,8 @@ from services.requests.commands import AskContact, KnowSender, ShowCode, Submit,
 from services.requests.domain.cases import NOT_NOW, Request, State, Step, received, stepped
 from services.requests.domain.mails import code_in, said
 from services.requests.handlers.cases import submit
-from services.requests.handlers.desk import Outcome, ended, keep, one_by_one, taken
-from services.requests.handlers.identity import ask_who, show_code
+from services.requests.handlers.desk import Outcome, ask_who, ended, keep, one_by_one, taken
+from services.requests.handlers.identity import show_code
 from services.requests.handlers.registry import handlers
 from services.requests.law import law_of
 from services.requests.repository import cases, mails

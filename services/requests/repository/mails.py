@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.requests.commands import TakeMail
 from services.requests.models import MailAttachment, ReceivedMail, RequestReference, RequestWords
-from services.requests.repository.cases import WRITTEN, far
+from services.requests.repository.cases import WORDS_KEPT, far
 
 
 async def add(connection: AsyncConnection, command: TakeMail, answers: Sequence[UUID], now: datetime) -> None:
@@ -56,7 +56,7 @@ async def words_of(connection: AsyncConnection, mail_id: UUID) -> str:
 
 async def move(connection: AsyncConnection, mail_id: UUID, request_id: UUID, account_id: UUID) -> None:
     """Have all that was written with a mail belong to the request that it answers."""
-    for table in WRITTEN:
+    for table in WORDS_KEPT:
         mine = update(table).where(table.request_id == mail_id)
         await connection.execute(mine.values(request_id=request_id, account_id=account_id))
 
