@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import sys
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -91,6 +92,8 @@ class Installation:
             _write_secret(self._second_factor_keys_file, Fernet.generate_key())
         if not self._sender_key_file.exists():
             _write_secret(self._sender_key_file, secrets.token_bytes(32))
+        if not self._package_keys_file.exists():
+            _write_secret(self._package_keys_file, urlsafe_b64encode(secrets.token_bytes(32)))
         for name in ("internal-token", *map(_password_name, SERVICES)):
             if not (self._secrets / name).exists():
                 _write_secret(self._secrets / name, secrets.token_urlsafe(32).encode())
@@ -192,6 +195,7 @@ class Installation:
             environment["SECOND_FACTOR_KEYS_FILE"] = str(self._second_factor_keys_file)
             environment["SENDER_KEY_FILE"] = str(self._sender_key_file)
         if service == "requests":
+            environment["PACKAGE_KEYS_FILE"] = str(self._package_keys_file)
             environment["STAFF_KEY_SET_FILE"] = str(self._staff_key_set_file)
         if process == "requests":
             environment["MAIL_PORT"] = str(self.ports[MAIL_DOOR])
@@ -258,6 +262,10 @@ class Installation:
     @property
     def _sender_key_file(self) -> Path:
         return self._secrets / "sender-key"
+
+    @property
+    def _package_keys_file(self) -> Path:
+        return self._secrets / "package-keys"
 
     def _secret(self, name: str) -> str:
         return (self._secrets / name).read_text()

@@ -8,6 +8,7 @@ from services.notifier.commands import Address, Kind, QueueMessage, RememberCont
 from services.notifier.domain import HEADERS
 from services.notifier.models import OWNER
 from shared.commands import Command
+from shared.consenting import CONSENTS_HEARD
 from shared.contracts.account import (
     AccountCancelled,
     AddressRegisteredAgain,
@@ -84,13 +85,13 @@ def on_account(event: Event) -> Command | None:
 
 
 def on_order(event: Event) -> Command | None:
-    """Translate that everybody else has erased, or that notifier still owes its receipt."""
+    """Translate that everybody else has erased, that notifier still owes its receipt, and orders of every owner."""
     match event:
         case ErasureSettled():
             return _settle(event, event.references)
-        case ErasureOrdered() if OWNER.name in event.owners:
+        case ErasureOrdered() if OWNER.name in event.owners and event.categories is None:
             return _settle(event)
-    return None
+    return OWNER.command_for(event)
 
 
 NOTICES = frozenset(Kind)
@@ -141,6 +142,7 @@ SUBSCRIPTIONS = (
     Subscription(CONTACTS, on_contact),
     Subscription(ACCOUNTS, on_account),
     SESSIONS_HEARD,
+    CONSENTS_HEARD,
     Subscription(ORDERS, on_order),
     Subscription(MESSAGES, on_message),
 )

@@ -19,7 +19,6 @@ from services.notifier.commands import (
     SettleContact,
 )
 
-ENGLISH, SIMPLIFIED_CHINESE, GERMAN = LANGUAGES = ("en", "zh-Hans", "de")
 BY_MAIL_ALONE = frozenset(
     {
         Kind.CONFIRMATION_CODE,
@@ -28,12 +27,64 @@ BY_MAIL_ALONE = frozenset(
         Kind.CANCELLATION_COMPLETED,
         Kind.PROVE_IT_IS_YOU,
         Kind.PROVE_IT_IS_YOU_REMINDER,
+        Kind.PACKAGE_CODE,
         Kind.MAIL_RECEIVED,
     }
 )
 """Codes show that a mailbox is somebody's; after the last message nobody is there to be shown anything; and who has
 written by mail may have no account."""
-SECRET = frozenset({"undo_token"})
+OWED: Mapping[Kind, str] = {
+    **dict.fromkeys(
+        (Kind.CONFIRMATION_CODE, Kind.PASSWORD_RESET_CODE, Kind.EMAIL_CHANGE_CODE),
+        "somebody has asked for it, and waits for it",
+    ),
+    **dict.fromkeys(
+        (
+            Kind.NEW_CLIENT_SEEN,
+            Kind.PASSWORD_CHANGED,
+            Kind.SECOND_FACTOR_CHANGED,
+            Kind.EMAIL_CHANGED,
+            Kind.EMAIL_RESTORED,
+        ),
+        "keeps the account safe: whoever takes it over could silence it",
+    ),
+    **dict.fromkeys(
+        (
+            Kind.CANCELLATION_DECLINED,
+            Kind.CANCELLATION_POSSIBLE,
+            Kind.CANCELLATION_SCHEDULED,
+            Kind.CANCELLATION_UNDONE,
+            Kind.CANCELLATION_RECEIVED,
+            Kind.CANCELLATION_COMPLETED,
+        ),
+        "says what became of a right of the person",
+    ),
+    **dict.fromkeys(
+        (
+            Kind.REQUEST_RECEIVED,
+            Kind.PROVE_IT_IS_YOU,
+            Kind.PROVE_IT_IS_YOU_REMINDER,
+            Kind.NOT_IDENTIFIED,
+            Kind.REQUEST_QUESTION,
+            Kind.REQUEST_EXTENDED,
+            Kind.REQUEST_FEE,
+            Kind.REQUEST_LAPSED,
+            Kind.REQUEST_REFUSED,
+            Kind.REQUEST_ACCEPTED_IN_PART,
+            Kind.REQUEST_DONE,
+            Kind.CORRECTION_DONE,
+            Kind.PACKAGE_READY,
+            Kind.PACKAGE_CODE,
+            Kind.MAIL_RECEIVED,
+        ),
+        "a request has to be answered",
+    ),
+}
+"""What goes out also when the person has withdrawn that messages are sent, and why."""
+NOT_OWED: Mapping[Kind, str] = {
+    Kind.ADDRESS_REGISTERED_AGAIN: "nothing came of it, and nobody waits for it",
+}
+SECRET = frozenset({"undo_token", "package_link"})
 """Parameters that show that a mailbox is somebody's: the app never shows them."""
 HEADERS = {"request_id", "in_reply_to"}
 """Parameters that stand in headers of a mail: the request that it is about, and the mail that it answers."""
@@ -175,8 +226,3 @@ def decide_step(message: Queued, outcome: Outcome) -> Step:
     if not message.order_id:
         return Step.FORGET
     return Step.ERASE if outcome is Outcome.DELIVERED else Step.ERASE_UNTOLD
-
-
-def language_for(tag: str) -> str:
-    """Choose the templates for a language tag (BCP 47): simplified Chinese for any Chinese, German, else English."""
-    return {"zh": SIMPLIFIED_CHINESE, "de": GERMAN}.get(tag.lower().partition("-")[0], ENGLISH)

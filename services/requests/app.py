@@ -12,6 +12,7 @@ from services.requests.consumers import SUBSCRIPTIONS
 from services.requests.handlers import handlers
 from services.requests.intake.door import mail_door
 from services.requests.models import OWNER, Order, Request
+from services.requests.packing import packer
 from services.requests.reminder import reminder
 from services.requests.repository.cases import WORDS_KEPT
 from services.requests.settings import Settings
@@ -36,7 +37,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
             *(Keep(written.ends_at, timedelta()) for written in WORDS_KEPT),
             ENDED_SESSIONS_KEPT,
         ),
-        tasks=(reminder(settings), watch, mail_door(settings)),
+        tasks=(reminder(settings), watch, packer(settings), mail_door(settings)),
     )
     return Service(parts, settings, clock).http()
 

@@ -10,7 +10,7 @@ from math import floor
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
@@ -18,7 +18,9 @@ from services.requests.api.wishes import AnyWish, Said, Status, Words
 from services.requests.commands import (
     Accept,
     AcceptInPart,
+    AskContact,
     AskPerson,
+    AskPreview,
     Classify,
     Cost,
     Extend,
@@ -34,12 +36,15 @@ from services.requests.commands import (
 from services.requests.domain.audit import fault_in
 from services.requests.domain.cases import Request as Case
 from services.requests.law import law_named
-from services.requests.repository import cases
+from services.requests.preview import owing, preview
+from services.requests.repository import cases, deletions, mails, orders
 from services.requests.settings import Settings
 from shared.contracts.base import Label, Text
+from shared.contracts.receipts import Item
 from shared.contracts.requests import Channel, Ground
 from shared.http import Body, IdempotencyKey, Problem, done, id_for
 from shared.pages import After, Cursor, Limit, Page, page
+from shared.personal_data import Category
 from shared.security import digest, random_secret
 from shared.service import Running, Service
 from shared.staff import PRIVACY, Staff, read_staff_token
@@ -90,6 +95,17 @@ class Written(BaseModel):
     text: str | None
     values: dict[str, str | None] | None
     written_at: datetime
+    proven: bool = Field(description="False for a mail: anybody can write one in somebody's name.")
+
+
+class Attached(BaseModel):
+    """A file that came with a mail: kept, or only named."""
+
+    mail_id: UUID
+    number: int
+    name: str
+    media_type: str
+    kept: bool
 
 
 class Evidence(BaseModel):
@@ -110,6 +126,7 @@ class Whole(Waiting):
     grounds: list[Ground]
     words: list[Written]
     evidence: list[Evidence]
+    attachments: list[Attached]
     decisions: list[Said]
 
 
@@ -130,9 +147,26 @@ class Audit(BaseModel):
     fault: int | None = Field(description="The first line that is missing or changed; none where the chain holds.")
 
 
+class PreviewOf(BaseModel):
+    """What an owner would erase, and what it would keep."""
+
+    owner: str
+    items: list[Item]
+
+
+class Preview(BaseModel):
+    """What a deletion would erase: to accept it takes the digest over all of this."""
+
+    categories: list[str] | Literal["all"]
+    owners: list[PreviewOf]
+    waits_for: list[str] = Field(description="Who has not counted yet, or too long ago: nothing is accepted before.")
+    sha256: str
+
+
 # What staff say
 
 
+Chosen = Annotated[list[Category] | None, Query(min_length=1, max_length=50)]
 Authority = Literal["power-of-attorney", "guardianship", "legal-representation"]
 Note = Annotated[Text, StringConstraints(min_length=1, max_length=2000)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
@@ -152,6 +186,12 @@ class Given(Body):
 
     authority: Authority
     note: Note
+
+
+class Named(Body):
+    """For whom somebody says to write: an address, as it stands in the mail."""
+
+    address: Annotated[Text, StringConstraints(min_length=3, max_length=254)]
 
 
 class Judgement(Body):
@@ -253,6 +293,7 @@ async def see_whole(request_id: UUID, _: Deciding, service: Running) -> Whole:
         written = {
             "words": await cases.words(connection, request_id),
             "evidence": await cases.evidence(connection, request_id),
+            "attachments": await mails.attachments(connection, request_id),
             "decisions": await cases.decisions(connection, request_id),
         }
     known = {"scope": request.scope, "law": request.law, "grounds": sorted(law_named(request.law).grounds)}
@@ -282,6 +323,26 @@ async def see_audit(request_id: UUID, _: Deciding, service: Running) -> Audit:
         raise Problem(HTTPStatus.NOT_FOUND, "no-such-request")
     fault = fault_in(request_id, lines, request.audit_count, request.audit_digest)
     return Audit(lines=[AuditStep.model_validate(vars(line), extra="ignore") for line in lines], fault=fault)
+
+
+@router.get("/{request_id}/preview")
+async def see_preview(request_id: UUID, _: Deciding, service: Running, category: Chosen = None) -> Preview:
+    """See what a deletion would erase and what kept, by owner; or what a part of it would, of these categories."""
+    request = await _found(service, request_id)
+    snapshot = service.engine.execution_options(isolation_level="REPEATABLE READ")
+    async with snapshot.connect() as connection:
+        owners = await orders.owners(connection)
+        counted = await deletions.counted(connection, request_id)
+    if not counted:
+        raise Problem(HTTPStatus.NOT_FOUND, "no-such-preview", "Only of a deletion, from when it is known who asks.")
+    shown = preview(counted, owners, category or request.scope.get("categories"))
+    return Preview.model_validate(shown | {"waits_for": owing(counted, owners, service.clock())})
+
+
+@router.post("/{request_id}/preview", status_code=HTTPStatus.ACCEPTED)
+async def count_anew(request_id: UUID, staff: Deciding, service: Running) -> Waiting:
+    """Have every owner count anew what a deletion would erase."""
+    return await _do(service, staff, request_id, AskPreview)
 
 
 def _actor(staff: Staff) -> str:
@@ -321,6 +382,25 @@ async def judge_evidence(
     """Judge an authority; accepted, it is known who asks."""
     judged = {"evidence_id": evidence_id, "accepted": body.accepted}
     return await _do(service, staff, request_id, JudgeEvidence, **judged)
+
+
+@router.get("/{request_id}/attachments/{mail_id}/{number}", response_class=Response)
+async def see_attachment(
+    request_id: UUID, mail_id: UUID, number: Annotated[int, Path(ge=1, lt=2**31)], _: Deciding, service: Running
+) -> Response:
+    """Fetch what is attached to a mail, as a file to be saved: it is a stranger's."""
+    async with service.engine.connect() as connection:
+        content = await mails.attachment(connection, request_id, mail_id, number)
+    if content is None:
+        raise Problem(HTTPStatus.NOT_FOUND, "no-such-attachment", "Not there, or only named.")
+    headers = {"Content-Disposition": 'attachment; filename="attachment"'}
+    return Response(content, media_type="application/octet-stream", headers=headers)
+
+
+@router.post("/{request_id}/contact")
+async def ask_contact(request_id: UUID, body: Named, staff: Deciding, service: Running) -> Waiting:
+    """Have the person for whom somebody writes confirm it. The answer is the same whether there is an account."""
+    return await _do(service, staff, request_id, AskContact, address=body.address)
 
 
 @router.post("/{request_id}/kind")
