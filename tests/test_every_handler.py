@@ -35,6 +35,7 @@ from services.account.commands import (
     EndSessions,
     GiveConsent,
     KeepAccount,
+    MatchSender,
     OpenSession,
     PrepareSecondFactor,
     ProveSecondFactor,
@@ -64,8 +65,10 @@ from services.requests.commands import (
     AddFeedback,
     AdmitOwner,
     AnswerQuestion,
+    AskContact,
     AskPerson,
     AskPreview,
+    Attachment,
     Chunk,
     Classify,
     Cost,
@@ -75,6 +78,7 @@ from services.requests.commands import (
     FinishPackage,
     JudgeEvidence,
     KeepChunk,
+    KnowSender,
     OnRequest,
     OpenOrder,
     OpenPackage,
@@ -97,6 +101,7 @@ from services.requests.commands import (
     TakeCount,
     TakeExportEnd,
     TakeExportPart,
+    TakeMail,
     TakePayment,
     TakeReceipt,
 )
@@ -120,6 +125,7 @@ from shared.contracts.account import (
     Decline,
     DeclineReason,
     Origin,
+    SenderMatched,
     SessionEnded,
 )
 from shared.contracts.app import FeedbackSubmitted, ReadingReported
@@ -149,6 +155,7 @@ from shared.contracts.requests import (
     Ground,
     Kind,
     PreviewOrdered,
+    SenderAsked,
     WithdrawalOrdered,
 )
 from shared.security import digest
@@ -423,6 +430,34 @@ DELETION_AND_CORRECTION = (
     Case("requests", RemindOfCorrection, (CORRECTION,), on_request(RemindOfCorrection), counts_each=True),
 )
 
+# By mail
+
+WRITTEN_BY_MAIL = TakeMail(
+    account_id=REQUEST,
+    request_id=REQUEST,
+    reference="a reference of the mail",
+    sender=ANNA.email,
+    kind=Kind.DELETION,
+    language="en",
+    text="Please.",
+    attachments=(Attachment("papers.pdf", "application/pdf", b"%PDF"),),
+    message_id="<one@mail.example>",
+)
+ADDRESS_ASKED = fact(SenderAsked, ANNA, account_id=REQUEST, request_id=REQUEST, address=ANNA.email)
+SENDER_KNOWN = fact(SenderMatched, ANNA, request_id=REQUEST, matched=True, region="DE-BE", sender="a digest")
+BY_MAIL = (
+    Case("account", MatchSender, ACCOUNT, ADDRESS_ASKED),
+    Case("requests", TakeMail, (), WRITTEN_BY_MAIL),
+    Case("requests", KnowSender, (WRITTEN_BY_MAIL,), SENDER_KNOWN),
+    Case(
+        "requests",
+        AskContact,
+        (WRITTEN_BY_MAIL, SENDER_KNOWN),
+        on_request(AskContact, address="ben@mail.example"),
+        counts_each=True,
+    ),
+)
+
 CASES: tuple[Case, ...] = (
     Case("account", Register, (), REGISTER),
     Case("account", ConfirmRegistration, (REGISTER,), CONFIRM),
@@ -551,6 +586,7 @@ CASES: tuple[Case, ...] = (
         DeleteFeedback(account_id=WHO, feedback_id=WRITTEN.id),
     ),
     Case("requests", TakeConsent, (WRITTEN,), WITHDRAWN, others=(GIVEN_AGAIN,)),
+    *BY_MAIL,
     Case("requests", ForgetSession, (), LOGGED_OUT),
     Case("requests", Submit, (), WISHED),
     Case("requests", ShowCode, (MAILED,), SHOWN),

@@ -362,6 +362,7 @@ class CancelAccount(Command):
 class MatchSender(Command):
     """Say whose address has written to the privacy mailbox. `account_id` is the request's own."""
 
+    needs: ClassVar[Needs] = Needs.NOTHING
     lock: ClassVar[Lock] = Lock.NONE
     """The accounts are locked when they are found."""
     outlives_account: ClassVar[bool] = True
