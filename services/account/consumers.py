@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from services.account.commands import AddInstallment, CancelAccount, SettleInstallment, WithdrawConsent
+from services.account.commands import (
+    AddInstallment,
+    CancelAccount,
+    GoOnWithoutPackage,
+    SettleInstallment,
+    WithdrawConsent,
+)
 from services.account.domain.consents import SCOPES
 from services.account.models import OWNER
 from shared.changes import Correct
@@ -10,8 +16,8 @@ from shared.commands import Command
 from shared.contracts.account import POLICY, Origin, scope_names
 from shared.contracts.base import Event
 from shared.contracts.billing import InstallmentOwed, InstallmentPaid
-from shared.contracts.requests import AccountCorrectionOrdered, CancellationOrdered, WithdrawalOrdered
-from shared.contracts.topics import ACCOUNT_CORRECTIONS, INSTALLMENTS, ORDERS
+from shared.contracts.requests import AccountCorrectionOrdered, CancellationOrdered, PackageEnded, WithdrawalOrdered
+from shared.contracts.topics import ACCOUNT_CORRECTIONS, INSTALLMENTS, ORDERS, REQUESTS
 from shared.messaging.consumer import Subscription
 
 
@@ -60,8 +66,17 @@ def on_correction(event: Event) -> Command | None:
     return None
 
 
+def on_request(event: Event) -> Command | None:
+    """Translate what became of requests: a cancellation may wait for a package."""
+    match event:
+        case PackageEnded():
+            return GoOnWithoutPackage(account_id=event.account_id, caused_by=event)
+    return None
+
+
 SUBSCRIPTIONS = (
     Subscription(INSTALLMENTS, on_installment),
     Subscription(ORDERS, on_order),
+    Subscription(REQUESTS, on_request),
     Subscription(ACCOUNT_CORRECTIONS, on_correction),
 )

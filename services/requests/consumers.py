@@ -10,6 +10,7 @@ from services.requests.commands import (
     AdmitOwner,
     OpenOrder,
     ReleaseOwner,
+    Submit,
     TakeConsent,
     TakeCorrected,
     TakeCount,
@@ -21,7 +22,13 @@ from services.requests.commands import (
 )
 from services.requests.models import OWNER
 from shared.commands import Command
-from shared.contracts.account import AccountCancelled, ConsentGiven, ConsentWithdrawn, scope_names
+from shared.contracts.account import (
+    AccountCancelled,
+    CancellationScheduled,
+    ConsentGiven,
+    ConsentWithdrawn,
+    scope_names,
+)
 from shared.contracts.app import FeedbackSubmitted
 from shared.contracts.base import Event
 from shared.contracts.billing import RequestFeePaid
@@ -34,14 +41,27 @@ from shared.contracts.receipts import (
     OwnerAnnounced,
     OwnerLeft,
 )
+from shared.contracts.requests import Channel, Kind
 from shared.contracts.topics import ACCOUNTS, CONSENTS, EXPORTS, FEEDBACK, FEES, ORDERS, RECEIPTS
 from shared.messaging.consumer import Subscription
+from shared.security import digest
 from shared.sessions import SESSIONS_HEARD
 
 
 def on_account(event: Event) -> Command | None:
-    """Account: a cancellation opens the order."""
+    """Account: a cancellation opens the order; one that waits for a package asks for that."""
     match event:
+        case CancellationScheduled() if event.package_first:
+            return Submit(
+                account_id=event.account_id,
+                caused_by=event,
+                request_id=event.id,
+                reference=digest("reference", str(event.id))[:43],
+                kind=Kind.ACCESS,
+                channel=Channel.APP,
+                known=True,
+                scope={},
+            )
         case AccountCancelled():
             return OpenOrder(
                 account_id=event.account_id,
