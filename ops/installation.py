@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import sys
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -86,6 +87,8 @@ class Installation:
         self._create_staff_key()
         if not self._second_factor_keys_file.exists():
             _write_secret(self._second_factor_keys_file, Fernet.generate_key())
+        if not self._package_keys_file.exists():
+            _write_secret(self._package_keys_file, urlsafe_b64encode(secrets.token_bytes(32)))
         for name in ("internal-token", *map(_password_name, SERVICES)):
             if not (self._secrets / name).exists():
                 _write_secret(self._secrets / name, secrets.token_urlsafe(32).encode())
@@ -185,6 +188,7 @@ class Installation:
             environment["ACCESS_TOKEN_PRIVATE_KEY_FILE"] = str(self._private_key_file)
             environment["SECOND_FACTOR_KEYS_FILE"] = str(self._second_factor_keys_file)
         if service == "requests":
+            environment["PACKAGE_KEYS_FILE"] = str(self._package_keys_file)
             environment["STAFF_KEY_SET_FILE"] = str(self._staff_key_set_file)
         if service == "notifier":
             host, _, port = self.addresses.smtp.rpartition(":")
@@ -245,6 +249,10 @@ class Installation:
     @property
     def _second_factor_keys_file(self) -> Path:
         return self._secrets / "second-factor-keys"
+
+    @property
+    def _package_keys_file(self) -> Path:
+        return self._secrets / "package-keys"
 
     def _secret(self, name: str) -> str:
         return (self._secrets / name).read_text()

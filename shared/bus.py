@@ -15,10 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared import failpoints
 from shared.clock import Clock
-from shared.commands import ACCOUNT_CLOSED, CONSENT_WITHDRAWN, Command, Lock, Refusal
+from shared.commands import ACCOUNT_CLOSED, CATEGORY_ERASED, CONSENT_WITHDRAWN, Command, Lock, Refusal
 from shared.consents import barred_among
 from shared.contracts.base import AccountEvent, Event
 from shared.database import lock_accounts
+from shared.marks import older_than_marks
 from shared.messaging import outbox
 from shared.settings import ServiceSettings
 from shared.tables import ClosedAccount
@@ -184,7 +185,7 @@ class CommandBus:
         return outcomes
 
     async def _barred(self, work: Work, wave: Sequence[Command]) -> list[Refusal | None]:
-        """Say of each of these commands whether its account is closed, or consent that it needs withdrawn.
+        """Say of each of these commands why it is barred: account closed, category erased since, consent withdrawn.
 
         Without a lock the answer would be worth nothing.
         """
@@ -194,7 +195,13 @@ class CommandBus:
         if not wave[0].outlives_account:
             closed = await closed_among(work, {command.account_id for command in wave})
         withdrawn = await barred_among(work.connection, self.source, wave, self.settings.lateness)
-        return [
-            ACCOUNT_CLOSED if command.account_id in closed else CONSENT_WITHDRAWN if barred else None
-            for command, barred in zip(wave, withdrawn, strict=True)
-        ]
+        older = await older_than_marks(work.connection, wave)
+        barred: list[Refusal | None] = []
+        for command, is_withdrawn, is_old in zip(wave, withdrawn, older, strict=True):
+            if command.account_id in closed:
+                barred.append(ACCOUNT_CLOSED)
+            elif is_old:
+                barred.append(CATEGORY_ERASED)
+            else:
+                barred.append(CONSENT_WITHDRAWN if is_withdrawn else None)
+        return barred

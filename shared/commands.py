@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
@@ -74,6 +75,8 @@ class Throttled(Refusal):
 
 ACCOUNT_CLOSED = Refusal("account-closed")
 CONSENT_WITHDRAWN = Refusal("consent-withdrawn")
+CATEGORY_ERASED = Refusal("category-erased")
+"""What it would add to was erased since."""
 CHANGED_MEANWHILE = Refusal("changed-meanwhile")
 """Somebody was first: it is no longer what the person has seen."""
 
@@ -95,6 +98,57 @@ class ContinueErasure(Command):
 
     needs: ClassVar[Needs] = Needs.NOTHING
     outlives_account: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class EraseCategories(Command):
+    """Erase all of these categories while the account stays, and answer with a receipt; again, when asked again."""
+
+    order_id: UUID
+    categories: tuple[str, ...]
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    outlives_account: ClassVar[bool] = True
+    overrides_parked: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContinueCategories(Command):
+    """Erase the next part of categories that were much; after the last one, answer with the receipt."""
+
+    order_id: UUID
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    outlives_account: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountData(Command):
+    """Say what an erasure would erase now, and what it would keep."""
+
+    request_id: UUID
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    overrides_parked: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportAccount(Command):
+    """Send all that is the account's to whoever asked for it, encrypted to the key of that request."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+
+    request_id: UUID
+    public_key: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContinueExport(Command):
+    """Send the next part of an account that has much; after the last one, say that it was the last."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+
+    request_id: UUID
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 from alembic import context, op
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import create_async_engine
 
 MOMENT = sa.DateTime(timezone=True)
@@ -107,6 +107,27 @@ def add_ended_sessions() -> None:
     op.create_index("ended_sessions_ended_at", "ended_sessions", ["ended_at"])
 
 
+def add_exports() -> None:
+    """Add how far exports have come."""
+    op.create_table(
+        "exports",
+        sa.Column("request_id", sa.Uuid, primary_key=True),
+        sa.Column("account_id", sa.Uuid, nullable=False),
+        sa.Column("public_key", JSONB, nullable=False),
+        sa.Column("ordered_at", MOMENT, nullable=False),
+        sa.Column("sheet", sa.Integer, nullable=False, server_default=sa.text("0")),
+        sa.Column("after", ARRAY(sa.Text)),
+        sa.Column("parts", sa.Integer, nullable=False, server_default=sa.text("0")),
+        sa.Column("counts", JSONB, nullable=False, server_default=sa.text("'{}'")),
+        sa.Column("ended", sa.Boolean, nullable=False, server_default=sa.false()),
+    )
+    op.create_index("exports_account", "exports", ["account_id"])
+    op.create_index("exports_ordered_at", "exports", ["ordered_at"])
+    unfinished = sa.text("NOT ended")
+    op.create_index("exports_unfinished", "exports", ["request_id"], postgresql_where=unfinished)
+    silence_statistics([("exports", "after")])
+
+
 def add_consent_periods() -> None:
     """Add the periods in which consent is withdrawn, or given again."""
     op.create_table(
@@ -118,6 +139,41 @@ def add_consent_periods() -> None:
         sa.Column("given", sa.Boolean, nullable=False),
     )
     silence_statistics(("consent_periods", column) for column in ("scope", "since", "until", "given"))
+
+
+def add_category_marks() -> None:
+    """Add the marks of categories that were erased while the account stays."""
+    op.create_table(
+        "category_marks",
+        sa.Column("order_id", sa.Uuid, primary_key=True),
+        sa.Column("category", sa.Text, primary_key=True),
+        sa.Column("account_id", sa.Uuid, nullable=False),
+        sa.Column("marked_at", MOMENT, nullable=False),
+        sa.Column("count", sa.Integer, nullable=False),
+        sa.Column("ground", sa.Text),
+        sa.Column("erased", sa.Boolean, nullable=False),
+    )
+    op.create_index("category_marks_account", "category_marks", ["account_id"])
+    op.create_index("category_marks_marked_at", "category_marks", ["marked_at"])
+    unfinished = sa.text("NOT erased")
+    op.create_index("category_marks_unfinished", "category_marks", ["order_id"], postgresql_where=unfinished)
+
+
+def add_changes() -> None:
+    """Add who has changed what, for services whose fields can be put right."""
+    op.create_table(
+        "changes",
+        sa.Column("id", sa.Uuid, primary_key=True),
+        sa.Column("account_id", sa.Uuid, nullable=False),
+        sa.Column("field", sa.Text, nullable=False),
+        sa.Column("changed_at", MOMENT, nullable=False),
+        sa.Column("request_id", sa.Uuid),
+        sa.Column("outcome", sa.Text, nullable=False),
+        sa.Column("reason", sa.Text),
+    )
+    op.create_index("changes_account", "changes", ["account_id"])
+    op.create_index("changes_request", "changes", ["request_id", "field"], unique=True)
+    silence_statistics([("changes", "field"), ("changes", "changed_at")])
 
 
 def silence_statistics(columns: Iterable[tuple[str, str]]) -> None:

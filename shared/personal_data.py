@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     CursorResult,
     Integer,
+    Label,
     MetaData,
     Select,
     Table,
@@ -53,6 +54,7 @@ class Category(StrEnum):
     FEEDBACK = "feedback"
     CONTACT = "contact"
     MESSAGES = "messages"
+    CHANGES = "changes"
     REQUEST_MAILS = "request-mails"
     REQUEST_EVIDENCE = "request-evidence"
     REQUEST_DECISIONS = "request-decisions"
@@ -66,34 +68,59 @@ class Processing:
     purpose: str
     legal_basis: str
     retention: str
+    bound: str | None = None
+    """Why it cannot go while the account stays; none where the person can have it erased alone."""
 
 
 CONTRACT = "contract, Art. 6 (1) b"
 DUTY = "legal obligation, Art. 6 (1) c"
 _WITH_ACCOUNT = "until the account is cancelled"
+LOGS_IN = "without it nobody could log in, or everybody"
+ANSWERED = "is needed to answer a request"
 
 PROCESSING: Mapping[Category, Processing] = {
-    Category.EMAIL: Processing("to log in", CONTRACT, _WITH_ACCOUNT),
-    Category.PASSWORD: Processing("to log in", CONTRACT, _WITH_ACCOUNT),
-    Category.SECOND_FACTOR: Processing("to log in", CONTRACT, "until the person turns it off"),
+    Category.EMAIL: Processing("to log in", CONTRACT, _WITH_ACCOUNT, LOGS_IN),
+    Category.PASSWORD: Processing("to log in", CONTRACT, _WITH_ACCOUNT, LOGS_IN),
+    Category.SECOND_FACTOR: Processing("to log in", CONTRACT, "until the person turns it off", LOGS_IN),
     Category.NICKNAME: Processing("to be addressed", CONTRACT, _WITH_ACCOUNT),
     Category.AVATAR: Processing("to be recognised", CONTRACT, _WITH_ACCOUNT),
-    Category.REGION_AND_LANGUAGE: Processing("to apply the person's law and language", CONTRACT, _WITH_ACCOUNT),
-    Category.POLICY_AGREEMENT: Processing("to show what was agreed to", CONTRACT, _WITH_ACCOUNT),
-    Category.CONSENT: Processing("to keep to what was withdrawn, and to show it", DUTY, _WITH_ACCOUNT),
-    Category.CREATION_TIME: Processing("to keep the account", CONTRACT, _WITH_ACCOUNT),
-    Category.LOGIN_TIMES: Processing("to show the person who logged in", CONTRACT, "for 180 days"),
-    Category.INSTALLMENTS: Processing("to collect what is owed", CONTRACT, "until paid or lapsed"),
-    Category.CANCELLATION: Processing("to carry out the cancellation", CONTRACT, _WITH_ACCOUNT),
+    Category.REGION_AND_LANGUAGE: Processing(
+        "to apply the person's law and language", CONTRACT, _WITH_ACCOUNT, "says which law protects the person"
+    ),
+    Category.POLICY_AGREEMENT: Processing(
+        "to show what was agreed to", CONTRACT, _WITH_ACCOUNT, "is what all processing stands on"
+    ),
+    Category.CONSENT: Processing(
+        "to keep to what was withdrawn, and to show it", DUTY, _WITH_ACCOUNT, "is what all processing stands on"
+    ),
+    Category.CREATION_TIME: Processing("to keep the account", CONTRACT, _WITH_ACCOUNT, "is the account's"),
+    Category.LOGIN_TIMES: Processing(
+        "to show the person who logged in", CONTRACT, "for 180 days", "shows who has used the account"
+    ),
+    Category.INSTALLMENTS: Processing("to collect what is owed", CONTRACT, "until paid or lapsed", "is owed"),
+    Category.CANCELLATION: Processing(
+        "to carry out the cancellation", CONTRACT, _WITH_ACCOUNT, "is being carried out"
+    ),
     Category.DEVICE_DATA: Processing("to show what devices report", CONTRACT, "until the device is unbound"),
     Category.FEEDBACK: Processing("to answer feedback", CONTRACT, _WITH_ACCOUNT),
-    Category.CONTACT: Processing("to send messages", CONTRACT, "until the last message has gone out"),
-    Category.MESSAGES: Processing("to send messages and show notices", CONTRACT, "sent, or shown for 90 days"),
-    Category.REQUEST_MAILS: Processing("to answer a request", DUTY, "for 90 days after the request has ended"),
-    Category.REQUEST_EVIDENCE: Processing("to know who may ask", DUTY, "for 30 days after the request has ended"),
-    Category.REQUEST_DECISIONS: Processing("to explain a decision", DUTY, "for a year after the request has ended"),
+    Category.CONTACT: Processing(
+        "to send messages", CONTRACT, "until the last message has gone out", "messages need somewhere to go"
+    ),
+    Category.MESSAGES: Processing(
+        "to send messages and show notices", CONTRACT, "sent, or shown for 90 days", "messages are owed"
+    ),
+    Category.CHANGES: Processing("to show who changed what, and when", DUTY, _WITH_ACCOUNT, ANSWERED),
+    Category.REQUEST_MAILS: Processing(
+        "to answer a request", DUTY, "for 90 days after the request has ended", ANSWERED
+    ),
+    Category.REQUEST_EVIDENCE: Processing(
+        "to know who may ask", DUTY, "for 30 days after the request has ended", ANSWERED
+    ),
+    Category.REQUEST_DECISIONS: Processing(
+        "to explain a decision", DUTY, "for a year after the request has ended", ANSWERED
+    ),
     Category.UNHANDLED_MESSAGES: Processing(
-        "to lose nothing", CONTRACT, "until handled, or the account is cancelled"
+        "to lose nothing", CONTRACT, "until handled, or the account is cancelled", "nobody knows yet what it is"
     ),
 }
 
@@ -103,16 +130,21 @@ PROCESSING: Mapping[Category, Processing] = {
 
 @dataclass(frozen=True)
 class Personal:
-    """The column holds a person's data of this category."""
+    """The column holds a person's data of this category; of a `secret` an export says that it is there, not what."""
 
     category: Category
+    secret: bool = False
 
 
 @dataclass(frozen=True)
 class Opaque:
-    """The column holds nothing that says anything about a person: random ids, counters, marks."""
+    """The column holds nothing that says anything about a person: random ids, counters, marks.
+
+    One that ties rows together, or tells what kind a row is of, is `shown` to who asks for what is held.
+    """
 
     why: str
+    shown: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,9 +162,14 @@ def personal(category: Category, *args: Any, **options: Any) -> MappedColumn[Any
     return mapped_column(*args, info={"word": Personal(category)}, **options)
 
 
-def opaque(why: str, *args: Any, **options: Any) -> MappedColumn[Any]:  # noqa: ANN401 - mapped_column's own
+def secret(category: Category, *args: Any, **options: Any) -> MappedColumn[Any]:  # noqa: ANN401 - mapped_column's own
+    """Declare a column of a person's data that opens something: nobody is shown its value, the person neither."""
+    return mapped_column(*args, info={"word": Personal(category, secret=True)}, **options)
+
+
+def opaque(why: str, *args: Any, shown: bool = False, **options: Any) -> MappedColumn[Any]:  # noqa: ANN401 - the same
     """Declare a column that says nothing about a person, and why not."""
-    return mapped_column(*args, info={"word": Opaque(why)}, **options)
+    return mapped_column(*args, info={"word": Opaque(why, shown)}, **options)
 
 
 def passing(until: str, *args: Any, **options: Any) -> MappedColumn[Any]:  # noqa: ANN401 - mapped_column's own
@@ -153,6 +190,10 @@ class OfAccount:
 
     column: str = "account_id"
     many: bool = False
+    part_of: tuple[str, str] | None = None
+    """Of a table with many rows: in which column each names the row of an earlier table that it belongs to."""
+    about: Category | None = None
+    """What the rows are there for: erased alone, it takes along what else stands in them."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +216,11 @@ def personal_columns(table: Table) -> dict[Category, list[Column[Any]]]:
         if isinstance(word, Personal):
             found.setdefault(word.category, []).append(column)
     return found
+
+
+def present(category: Category, columns: Iterable[ColumnElement[Any]]) -> Label[bool]:
+    """Write whether a row holds anything of a category: so rows are counted, erased as well as exported."""
+    return or_(*(column.is_not(None) for column in columns)).label(category.name)
 
 
 def omissions(metadata: Iterable[MetaData]) -> list[str]:
@@ -221,18 +267,21 @@ CHUNK = 10_000
 """So many rows of one account at most are erased in one transaction, of a table that can hold many."""
 
 
-class _Step:
-    """The erasure of one table: deletes, and counts by category what it has deleted."""
+class Step:
+    """The erasure of one table: deletes, and counts by category what it has deleted.
 
-    def __init__(self, table: Table) -> None:
+    With `bereft` only rows whose row in an earlier table is gone, of a table that says where they belong.
+    """
+
+    def __init__(self, table: Table, *, bereft: bool = False) -> None:
         self.categories = personal_columns(table)
         self.account = account = table.columns[table.info["rows"].column]
         self.many: bool = table.info["rows"].many
         accounts: Any = bindparam("accounts", type_=ARRAY(Uuid))
         gone = (
             delete(table)
-            .where(_some_of(table, account) if self.many else account == any_(accounts))
-            .returning(account.label("account"), *(self._present(c) for c in self.categories))
+            .where(_some_of(table, account, bereft=bereft) if self.many else account == any_(accounts))
+            .returning(account.label("account"), *(present(*each) for each in self.categories.items()))
             .cte()
         )
         counts = [
@@ -240,18 +289,25 @@ class _Step:
         ]
         self.statement: Select[Any] = sql_select(gone.columns.account, *counts).group_by(gone.columns.account)
 
-    def _present(self, category: Category) -> Any:  # noqa: ANN401 - a SQL expression
-        return or_(*(column.is_not(None) for column in self.categories[category])).label(category.name)
 
-
-def _some_of(table: Table, account: Column[Any]) -> ColumnElement[bool]:
+def _some_of(table: Table, account: Column[Any], *, bereft: bool) -> ColumnElement[bool]:
     """Write which rows of a large table are next: at most a chunk of each account, by their place in the file."""
+    which = f" AND {is_bereft(table)}" if bereft else ""
     places = text(
         f"{table.name}.ctid = ANY(ARRAY(SELECT next.ctid FROM unnest(:accounts) AS wanted(id),"  # noqa: S608 - names of ours
-        f" LATERAL (SELECT ctid FROM {table.name} WHERE {account.name} = wanted.id LIMIT :chunk) AS next))"
+        f" LATERAL (SELECT ctid FROM {table.name} WHERE {account.name} = wanted.id{which} LIMIT :chunk) AS next))"
     )
     bound = places.bindparams(bindparam("accounts", type_=ARRAY(Uuid)), bindparam("chunk", type_=Integer))
     return cast("ColumnElement[bool]", bound)
+
+
+def is_bereft(table: Table) -> str:
+    """Write that the row is gone that a row of a large table belongs to; always so where it belongs to none."""
+    part_of = table.info["rows"].part_of
+    if not part_of:
+        return "true"
+    column, whole = part_of
+    return f"NOT EXISTS (SELECT FROM {whole} AS whole WHERE whole.id = {table.name}.{column})"
 
 
 @dataclass(frozen=True)
@@ -270,7 +326,9 @@ class Erasure:
 
     def __init__(self, *metadata: MetaData) -> None:
         tables = [table for each in metadata for table in each.tables.values()]
-        self._steps = [_Step(table) for table in tables if isinstance(table.info.get("rows"), OfAccount)]
+        self.tables = [table for table in tables if isinstance(table.info.get("rows"), OfAccount)]
+        """What is the account's: erased in this order, and exported."""
+        self._steps = [Step(table) for table in self.tables]
         self.categories = tuple(sorted({category for step in self._steps for category in step.categories}))
 
     def nothing_of(self, account: InstrumentedAttribute[UUID]) -> ColumnElement[bool]:
@@ -307,10 +365,11 @@ class Erasure:
         return Erased(items, frozenset(unfinished))
 
     def _items(self, counts: Mapping[Category, int], held: Mapping[Category, Hold]) -> tuple[Item, ...]:
-        return tuple(_item(category, counts.get(category, 0), held.get(category)) for category in self.categories)
+        return tuple(item(category, counts.get(category, 0), held.get(category)) for category in self.categories)
 
 
-def _item(category: Category, count: int, hold: Hold | None) -> Item:
+def item(category: Category, count: int, hold: Hold | None) -> Item:
+    """Write an item of a receipt."""
     if hold:
         return Item(category=category, outcome=Outcome.KEPT, count=hold.count, ground=hold.ground, until=hold.until)
     return Item(category=category, outcome=Outcome.ERASED if count else Outcome.NOTHING_HELD, count=count)

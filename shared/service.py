@@ -25,6 +25,7 @@ from shared.contracts.topics import ALL_TOPICS
 from shared.database import engine_for, missing_migrations
 from shared.edge import guard, show_doors
 from shared.errors import NotNow, describe, is_transient
+from shared.exporting import export_what_is_much
 from shared.http import PROBLEMS, answer_problems
 from shared.logging import log_as_json
 from shared.messaging.consumer import Consumer, Subscription, subscribe
@@ -167,11 +168,12 @@ class Service:
 
     def _tasks(self) -> list[Any]:
         servers = self.settings.kafka_bootstrap_servers
-        personal = [c.subscription.topic.name for c in self.consumers if c.subscription.topic.personal]
+        personal = [c.subscription.topic for c in self.consumers if c.subscription.topic.personal]
         kept = [*kept_by_every_service(self.parts.owner, self.settings.mark_retention), *self.parts.retention]
         tasks: list[Any] = [
             Relay(self.engine, servers, self.bus.written).run(),
             sweep_for_ever(self.engine, kept, self.clock),
+            export_what_is_much(self.bus),
             *(task(self) for task in self.parts.tasks),
         ]
         if personal:

@@ -6,11 +6,24 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, DateTime, Identity, Index, Integer, LargeBinary, Text, Uuid, func
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    Uuid,
+    false,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
-from shared.personal_data import Category, OfAccount, OfNobody, opaque, passing, personal, rows
+from shared.personal_data import Category, OfAccount, OfNobody, opaque, passing, personal, rows, secret
 
 BROKER = "names a place in the broker"
 
@@ -82,15 +95,15 @@ class DeadLetter(SharedBase):
     )
 
     id: Mapped[int] = opaque("order of parking", BigInteger, Identity(always=True), primary_key=True)
-    topic: Mapped[str] = opaque(BROKER)
+    topic: Mapped[str] = opaque(BROKER, shown=True)
     partition: Mapped[int] = opaque(BROKER, Integer)
     offset: Mapped[int] = opaque(BROKER, BigInteger)
-    taken_at: Mapped[datetime] = opaque("when the broker took the message")
+    taken_at: Mapped[datetime] = opaque("when the broker took the message", shown=True)
     account_id: Mapped[UUID | None] = opaque("random id; none where the bytes name no account")
     reason: Mapped[str] = opaque("slug")
     error: Mapped[str] = opaque("type and place of the error, never its values")
     parked_at: Mapped[datetime] = opaque("time of parking", server_default=func.now())
-    body: Mapped[bytes] = personal(Category.UNHANDLED_MESSAGES)
+    body: Mapped[bytes] = secret(Category.UNHANDLED_MESSAGES)  # may hold a code, or an access token
 
 
 class ConsentPeriod(SharedBase):
@@ -126,6 +139,26 @@ class ClosedAccount(SharedBase):
     erased: Mapped[bool] = opaque("false while much is being erased in chunks", Boolean)
 
 
+class CategoryMark(SharedBase):
+    """The mark of a category that was erased while the account stays: drops latecomers, and repeats the receipt."""
+
+    __tablename__ = "category_marks"
+    __table_args__ = (
+        Index("category_marks_account", "account_id"),
+        Index("category_marks_marked_at", "marked_at"),
+        Index("category_marks_unfinished", "order_id", postgresql_where=text("NOT erased")),
+        rows(OfNobody("random ids, names of categories and counts, forgotten when nothing older can come")),
+    )
+
+    order_id: Mapped[UUID] = opaque("random id", primary_key=True)
+    category: Mapped[str] = opaque("name of a category", primary_key=True)
+    account_id: Mapped[UUID] = opaque("random id")
+    marked_at: Mapped[datetime] = opaque("when the broker took the order: what it took until then is older")
+    count: Mapped[int] = opaque("counts rows", Integer)
+    ground: Mapped[str | None] = opaque("slug: why it was kept all the same")
+    erased: Mapped[bool] = opaque("false while much is being erased in chunks", Boolean)
+
+
 class Tries(SharedBase):
     """How often something was tried in a period: by whom or at what is a keyed digest, which nobody can undo."""
 
@@ -138,3 +171,25 @@ class Tries(SharedBase):
     subject: Mapped[str] = opaque("keyed digest", primary_key=True)
     count: Mapped[int] = opaque("counts tries", Integer)
     ends_at: Mapped[datetime] = opaque("end of this row")
+
+
+class Export(SharedBase):
+    """How far an export has come; kept for a time, to say again that it has ended. Goes with the account."""
+
+    __tablename__ = "exports"
+    __table_args__ = (
+        Index("exports_account", "account_id"),
+        Index("exports_ordered_at", "ordered_at"),
+        Index("exports_unfinished", "request_id", postgresql_where=text("NOT ended")),
+        rows(OfAccount()),
+    )
+
+    request_id: Mapped[UUID] = opaque("random id", primary_key=True)
+    account_id: Mapped[UUID] = opaque("random id")
+    public_key: Mapped[dict[str, Any]] = opaque("made for one request")
+    ordered_at: Mapped[datetime] = opaque("time of the order")
+    sheet: Mapped[int] = opaque("which table is next", Integer, server_default=text("0"))
+    after: Mapped[list[str] | None] = passing("emptied when the export has ended", ARRAY(Text))
+    parts: Mapped[int] = opaque("counts parts", Integer, server_default=text("0"))
+    counts: Mapped[dict[str, Any]] = opaque("categories and counts", server_default=text("'{}'"))
+    ended: Mapped[bool] = opaque("whether all of it was sent", Boolean, server_default=false())

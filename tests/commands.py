@@ -25,6 +25,7 @@ from tests.builders import NEXT_MONTH, NOON, SOON, Person, named
 
 CODE = "12345678"
 SECOND_FACTOR_KEY = b"dGVzdHMgb25seSBvcGVuIG5vdGhpbmcgd2l0aCB0aGk="
+PACKAGE_KEY = b"dGVzdHMgb25seSB3cmFwIG5vdGhpbmcgd2l0aCB0aGk="
 TOTP_SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 RECOVERY_CODE = "00112233445566778899"
 REFERENCE, TOKEN = "a reference of the person", digest("the token of the person")

@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 from ops.engines import EmbeddedKafka, EmbeddedPostgres
 from shared.settings import ServiceSettings
 from shared.staff import key_set
-from tests.commands import SECOND_FACTOR_KEY
+from tests.commands import PACKAGE_KEY, SECOND_FACTOR_KEY
 from tests.databases import Databases
 from tests.rooms import OpenRoom, Room, SettingsFor
 
@@ -68,6 +68,7 @@ def signing_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (directory / "staff-private.pem").write_bytes(_as_pem(staff))
     (directory / "staff-keys.json").write_text(json.dumps(key_set(staff.public_key())))
     (directory / "second-factor-keys").write_bytes(SECOND_FACTOR_KEY)
+    (directory / "package-keys").write_bytes(PACKAGE_KEY)
     return directory
 
 
@@ -91,6 +92,7 @@ def settings_for(signing_keys: Path) -> SettingsFor:
                 "access_token_private_key_file": signing_keys / "private.pem",
                 "staff_key_set_file": signing_keys / "staff-keys.json",
                 "second_factor_keys_file": signing_keys / "second-factor-keys",
+                "package_keys_file": signing_keys / "package-keys",
                 "smtp_host": "mail.example",
                 **settings,
             }

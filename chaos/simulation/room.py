@@ -115,7 +115,7 @@ class Room:
         self._producer: Any = Producer(broker)
         self._admin: Any = Admin(broker.log)
         self._relay = Relay(self.engine, "", asyncio.Event())
-        personal = [each.topic.name for each in subscriptions if each.topic.personal]
+        personal = [each.topic for each in subscriptions if each.topic.personal]
         self._purge = Purge(self.engine, "", personal, self._topic_ids)
         self._mailer = Mailer(self.bus, cast("Any", post), cast("Any", post), PATIENCE)
 

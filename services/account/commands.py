@@ -354,3 +354,5 @@ class CancelAccount(Command):
 
     origin: Origin
     token_digest: str | None = None
+    reference: str | None = None
+    """What the person was given for the request, to see it again."""

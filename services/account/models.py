@@ -8,9 +8,10 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Boolean, Index, Integer, false, text
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
+from shared.changes import ChangesBase
 from shared.contracts.receipts import Phase
 from shared.owner import DataOwner
-from shared.personal_data import Category, OfAccount, OfNobody, opaque, personal, rows
+from shared.personal_data import Category, OfAccount, OfNobody, opaque, personal, rows, secret
 from shared.tables import COLUMN_TYPES
 
 RANDOM = "random id"
@@ -30,7 +31,7 @@ class Registration(Base):
 
     id: Mapped[UUID] = opaque("random id, becomes the account's", primary_key=True)
     email: Mapped[str] = personal(Category.EMAIL)
-    password_hash: Mapped[str] = personal(Category.PASSWORD)
+    password_hash: Mapped[str] = secret(Category.PASSWORD)
     region: Mapped[str] = personal(Category.REGION_AND_LANGUAGE)
     language: Mapped[str] = personal(Category.REGION_AND_LANGUAGE)
     policy_version: Mapped[str] = personal(Category.POLICY_AGREEMENT)
@@ -50,14 +51,14 @@ class Account(Base):
 
     id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
     email: Mapped[str] = personal(Category.EMAIL, unique=True)
-    password_hash: Mapped[str] = personal(Category.PASSWORD)
+    password_hash: Mapped[str] = secret(Category.PASSWORD)
     region: Mapped[str] = personal(Category.REGION_AND_LANGUAGE)
     language: Mapped[str] = personal(Category.REGION_AND_LANGUAGE)
     policy_version: Mapped[str] = personal(Category.POLICY_AGREEMENT)
     nickname: Mapped[str | None] = personal(Category.NICKNAME)
     avatar: Mapped[bytes | None] = personal(Category.AVATAR)
     avatar_media_type: Mapped[str | None] = personal(Category.AVATAR)
-    totp_secret: Mapped[str | None] = personal(Category.SECOND_FACTOR)
+    totp_secret: Mapped[str | None] = secret(Category.SECOND_FACTOR)
     totp_confirmed: Mapped[bool] = opaque("whether the second factor is asked for", Boolean, server_default=false())
     totp_last_step: Mapped[int | None] = opaque("counts half minutes: a code works once", BigInteger)
     created_at: Mapped[datetime] = personal(Category.CREATION_TIME)
@@ -136,7 +137,7 @@ class RecoveryCode(Base):
     __table_args__ = rows(OfAccount())
 
     account_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
-    code_digest: Mapped[str] = personal(Category.SECOND_FACTOR, primary_key=True)
+    code_digest: Mapped[str] = secret(Category.SECOND_FACTOR, primary_key=True)
 
 
 class Client(Base):
@@ -150,7 +151,7 @@ class Client(Base):
         rows(OfAccount()),
     )
 
-    id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
+    id: Mapped[UUID] = opaque(RANDOM, primary_key=True, shown=True)
     account_id: Mapped[UUID] = opaque(RANDOM)
     token_digest: Mapped[str] = opaque("digest of a random token")
     name: Mapped[str | None] = personal(Category.LOGIN_TIMES)
@@ -171,7 +172,7 @@ class Session(Base):
 
     id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
     account_id: Mapped[UUID] = opaque(RANDOM)
-    client_id: Mapped[UUID | None] = opaque(RANDOM)
+    client_id: Mapped[UUID | None] = opaque(RANDOM, shown=True)
     refresh_digest: Mapped[str] = opaque("digest of a random token")
     previous_digest: Mapped[str | None] = opaque("digest of the token before: who shows that one has stolen it")
     logged_in_at: Mapped[datetime] = personal(Category.LOGIN_TIMES)
@@ -234,4 +235,4 @@ class UsedToken(Base):
     used_at: Mapped[datetime] = opaque("end of this row is a day later")
 
 
-OWNER = DataOwner("account", Phase.DATA, Base.metadata)
+OWNER = DataOwner("account", Phase.DATA, Base.metadata, ChangesBase.metadata)

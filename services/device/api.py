@@ -18,8 +18,9 @@ from sqlalchemy import RowMapping
 
 from services.device import repository
 from services.device.commands import BindDevice, RenameDevice, UnbindDevice
+from services.device.domain import GivenName
 from services.device.repository import Span
-from shared.contracts.base import Label, Moment, Text
+from shared.contracts.base import Moment, Text
 from shared.http import (
     Body,
     IdempotencyKey,
@@ -39,7 +40,6 @@ from shared.sessions import Asking, AskingStill, AskingToUse
 router = APIRouter(tags=["devices"])
 
 Name = Annotated[Text, StringConstraints(min_length=1, max_length=64)]
-GivenName = Annotated[Label, StringConstraints(min_length=1, max_length=64)]
 Since = Annotated[Moment | None, Query(alias="from", description="The first moment of the span.")]
 Until = Annotated[Moment | None, Query(alias="to", description="The moment after the span.")]
 STREAMED = 250

@@ -17,15 +17,21 @@ from services.device.commands import (
     RenameDevice,
     UnbindDevice,
 )
-from services.device.domain import NO_SUCH_DEVICE, NOT_AVAILABLE, NOT_LOGGED_IN, Bound, decide_bind
+from services.device.domain import NO_SUCH_DEVICE, NOT_AVAILABLE, NOT_LOGGED_IN, Bound, decide_bind, decide_correct
 from services.device.models import OWNER
 from shared.bus import Handlers, Work
+from shared.changes import Correct, answer, answered, note_changed, outcome_of
 from shared.commands import (
     CHANGED_MEANWHILE,
     CONSENT_WITHDRAWN,
     Command,
+    ContinueCategories,
     ContinueErasure,
+    ContinueExport,
+    CountData,
     EraseAccount,
+    EraseCategories,
+    ExportAccount,
     KeepToConsent,
     Needs,
     Refusal,
@@ -33,6 +39,8 @@ from shared.commands import (
 from shared.consenting import keep_to_consents
 from shared.consents import is_withdrawn, needed, withdrawn
 from shared.contracts.device import DeviceActionRefused, DeviceBound, DeviceUnbound
+from shared.contracts.receipts import CorrectedField
+from shared.personal_data import Category
 from shared.security import read_access_token
 from shared.sessions import ForgetSession, forget_sessions, no_longer_good
 from shared.throttle import Limit, forgive, give_back, spend
@@ -40,6 +48,10 @@ from shared.throttle import Limit, forgive, give_back, spend
 log = logging.getLogger(__name__)
 handlers = Handlers()
 handlers.of(ForgetSession)(forget_sessions)
+handlers.of(ExportAccount)(OWNER.exporting.begin)
+handlers.of(ContinueExport)(OWNER.exporting.go_on)
+handlers.of(CountData)(OWNER.apart.count)
+handlers.of(ContinueCategories)(OWNER.apart.go_on)
 
 COLLECTING = needed(Needs.COLLECTION, OWNER.name)
 BY_SERIAL = Limit("pairing-by-serial", 5, timedelta(hours=1))
@@ -109,10 +121,31 @@ async def rename_devices(work: Work, commands: Sequence[RenameDevice]) -> list[R
     outcomes: list[Refusal | None] = []
     for command in commands:
         refusal = await _not_as_seen(work, command)
-        if not refusal:
-            await repository.rename(work.connection, command)
+        if not refusal and await repository.rename(
+            work.connection, command.account_id, command.binding_id, command.name
+        ):
+            await note_changed(work, command, [str(command.binding_id)])
         outcomes.append(refusal)
     return outcomes
+
+
+@handlers.of(Correct)
+async def correct(work: Work, commands: Sequence[Correct]) -> None:
+    """Name devices of one's own by the rules of the HTTP door, and answer what became of it."""
+    for command in commands:
+        if not await answered(work, command):
+            fields = [await _corrected(work, command, field, value) for field, value in command.values]
+            await answer(work, command, fields)
+
+
+async def _corrected(work: Work, command: Correct, field: str, value: str | None) -> CorrectedField:
+    decided = decide_correct(field, value)
+    if isinstance(decided, Refusal):
+        return outcome_of(field, decided)
+    binding_id, name = decided
+    if await repository.version(work.connection, command.account_id, binding_id) is None:
+        return outcome_of(field, NO_SUCH_DEVICE)
+    return outcome_of(field, answer=await repository.rename(work.connection, command.account_id, binding_id, name))
 
 
 async def _not_as_seen(work: Work, command: RenameDevice | UnbindDevice) -> Refusal | None:
@@ -173,6 +206,16 @@ async def _erase_beyond(work: Work, command: Command) -> None:
 async def continue_erasures(work: Work, commands: Sequence[ContinueErasure]) -> None:
     """Erase the next readings of accounts that have many."""
     await OWNER.go_on(work, commands)
+
+
+@handlers.of(EraseCategories)
+async def erase_categories(work: Work, commands: Sequence[EraseCategories]) -> None:
+    """Erase; devices whose data goes are unbound, and their many readings go by their binding, which is no more."""
+    ended = {c.account_id: await repository.bound(work.connection, c.account_id) for c in commands}
+    for command in await OWNER.apart.erase_once(work, commands):
+        if Category.DEVICE_DATA in command.categories:
+            for binding_id, _ in ended.pop(command.account_id, []):
+                await _unbind(work, command, binding_id)
 
 
 @handlers.of(EraseReadings)

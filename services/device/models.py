@@ -10,6 +10,7 @@ from sqlalchemy import Index, Integer, text
 from sqlalchemy.dialects.postgresql import TSTZMULTIRANGE
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
+from shared.changes import ChangesBase
 from shared.contracts.receipts import Phase
 from shared.owner import DataOwner
 from shared.personal_data import Category, OfAccount, OfNobody, opaque, personal, rows
@@ -44,9 +45,9 @@ class Binding(Base):
     """
 
     __tablename__ = "bindings"
-    __table_args__ = (Index("bindings_account", "account_id"), rows(OfAccount()))
+    __table_args__ = (Index("bindings_account", "account_id"), rows(OfAccount(about=Category.DEVICE_DATA)))
 
-    id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
+    id: Mapped[UUID] = opaque(RANDOM, primary_key=True, shown=True)
     account_id: Mapped[UUID] = opaque(RANDOM)
     serial: Mapped[str] = personal(Category.DEVICE_DATA, unique=True)
     name: Mapped[str | None] = personal(Category.DEVICE_DATA)
@@ -82,13 +83,13 @@ class Reading(Base):
     """What a device has measured while it was bound. Its key makes a repeat no second one, and orders by time."""
 
     __tablename__ = "readings"
-    __table_args__ = rows(OfAccount(many=True))
+    __table_args__ = rows(OfAccount(many=True, part_of=("binding_id", "bindings")))
 
     account_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
-    binding_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
+    binding_id: Mapped[UUID] = opaque(RANDOM, primary_key=True, shown=True)
     measured_at: Mapped[datetime] = personal(Category.DEVICE_DATA, primary_key=True)
     event_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
     values: Mapped[dict[str, Any]] = personal(Category.DEVICE_DATA)
 
 
-OWNER = DataOwner("device", Phase.DATA, Base.metadata, SessionsBase.metadata)
+OWNER = DataOwner("device", Phase.DATA, Base.metadata, ChangesBase.metadata, SessionsBase.metadata)

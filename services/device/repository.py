@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.device.commands import BindDevice, RecordReading, RenameDevice
+from services.device.commands import BindDevice, RecordReading
 from services.device.domain import CLOCK_TOLERANCE, Product
 from services.device.models import BeyondConsent, Binding, Reading, Unbound
 from services.device.models import Product as ProductRow
@@ -159,11 +159,11 @@ async def version(connection: AsyncConnection, account_id: UUID, binding_id: UUI
     return found
 
 
-async def rename(connection: AsyncConnection, command: RenameDevice) -> None:
-    """Give a device another name, and count that."""
-    other = Binding.name.is_distinct_from(command.name)
-    renamed = update(Binding).where(_mine(command.account_id, command.binding_id), other)
-    await connection.execute(renamed.values(name=command.name, version=Binding.version + 1))
+async def rename(connection: AsyncConnection, account_id: UUID, binding_id: UUID, name: str | None) -> bool:
+    """Give a device another name, and count that; false where it has it already."""
+    other = Binding.name.is_distinct_from(name)
+    renamed = update(Binding).where(_mine(account_id, binding_id), other)
+    return (await connection.execute(renamed.values(name=name, version=Binding.version + 1))).rowcount == 1
 
 
 async def remove_binding(connection: AsyncConnection, account_id: UUID, binding_id: UUID) -> None:

@@ -12,9 +12,9 @@ from pydantic import BaseModel
 
 from services.notifier import repository
 from services.notifier.commands import Kind, ReadNotices
-from services.notifier.domain import ENGLISH, language_for
 from services.notifier.mails import words
 from shared.http import done
+from shared.languages import ENGLISH, language_for
 from shared.pages import After, Cursor, Limit, Page, page
 from shared.service import Running
 from shared.sessions import Asking, AskingStill

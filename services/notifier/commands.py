@@ -40,7 +40,9 @@ class Kind(StrEnum):
     REQUEST_REFUSED = "request-refused"
     REQUEST_ACCEPTED_IN_PART = "request-accepted-in-part"
     REQUEST_DONE = "request-done"
+    CORRECTION_DONE = "correction-done"
     PACKAGE_READY = "package-ready"
+    PACKAGE_CODE = "package-code"
 
 
 class Outcome(StrEnum):

@@ -84,13 +84,13 @@ def on_account(event: Event) -> Command | None:
 
 
 def on_order(event: Event) -> Command | None:
-    """Translate that everybody else has erased, or that notifier still owes its receipt."""
+    """Translate that everybody else has erased, that notifier still owes its receipt, and orders of every owner."""
     match event:
         case ErasureSettled():
             return _settle(event, event.references)
-        case ErasureOrdered() if OWNER.name in event.owners:
+        case ErasureOrdered() if OWNER.name in event.owners and event.categories is None:
             return _settle(event)
-    return None
+    return OWNER.command_for(event)
 
 
 NOTICES = frozenset(Kind)

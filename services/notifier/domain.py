@@ -19,7 +19,6 @@ from services.notifier.commands import (
     SettleContact,
 )
 
-ENGLISH, SIMPLIFIED_CHINESE, GERMAN = LANGUAGES = ("en", "zh-Hans", "de")
 BY_MAIL_ALONE = frozenset(
     {
         Kind.CONFIRMATION_CODE,
@@ -28,6 +27,7 @@ BY_MAIL_ALONE = frozenset(
         Kind.CANCELLATION_COMPLETED,
         Kind.PROVE_IT_IS_YOU,
         Kind.PROVE_IT_IS_YOU_REMINDER,
+        Kind.PACKAGE_CODE,
     }
 )
 """Codes show that a mailbox is somebody's; and after the last message nobody is there to be shown anything."""
@@ -70,7 +70,9 @@ OWED: Mapping[Kind, str] = {
             Kind.REQUEST_REFUSED,
             Kind.REQUEST_ACCEPTED_IN_PART,
             Kind.REQUEST_DONE,
+            Kind.CORRECTION_DONE,
             Kind.PACKAGE_READY,
+            Kind.PACKAGE_CODE,
         ),
         "a request has to be answered",
     ),
@@ -79,7 +81,7 @@ OWED: Mapping[Kind, str] = {
 NOT_OWED: Mapping[Kind, str] = {
     Kind.ADDRESS_REGISTERED_AGAIN: "nothing came of it, and nobody waits for it",
 }
-SECRET = frozenset({"undo_token"})
+SECRET = frozenset({"undo_token", "package_link"})
 """Parameters that show that a mailbox is somebody's: the app never shows them."""
 NOTICES_KEPT = timedelta(days=90)
 LONGEST_PAUSE = timedelta(minutes=5)
@@ -219,8 +221,3 @@ def decide_step(message: Queued, outcome: Outcome) -> Step:
     if not message.order_id:
         return Step.FORGET
     return Step.ERASE if outcome is Outcome.DELIVERED else Step.ERASE_UNTOLD
-
-
-def language_for(tag: str) -> str:
-    """Choose the templates for a language tag (BCP 47): simplified Chinese for any Chinese, German, else English."""
-    return {"zh": SIMPLIFIED_CHINESE, "de": GERMAN}.get(tag.lower().partition("-")[0], ENGLISH)

@@ -28,7 +28,16 @@ from services.notifier.domain import (
 )
 from services.notifier.models import OWNER
 from shared.bus import Handlers, Work, closed_among
-from shared.commands import EraseAccount, KeepToConsent, Needs, Refusal
+from shared.commands import (
+    ContinueExport,
+    CountData,
+    EraseAccount,
+    EraseCategories,
+    ExportAccount,
+    KeepToConsent,
+    Needs,
+    Refusal,
+)
 from shared.consenting import keep_to_consents
 from shared.consents import withdrawn_now
 from shared.sessions import ForgetSession, forget_sessions
@@ -36,6 +45,10 @@ from shared.sessions import ForgetSession, forget_sessions
 handlers = Handlers()
 NO_SUCH_NOTICE = Refusal("no-such-notice")
 handlers.of(ForgetSession)(forget_sessions)
+handlers.of(ExportAccount)(OWNER.exporting.begin)
+handlers.of(ContinueExport)(OWNER.exporting.go_on)
+handlers.of(CountData)(OWNER.apart.count)
+handlers.of(EraseCategories)(OWNER.apart.erase)
 
 
 @handlers.of(RememberContact)

@@ -18,7 +18,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from services.notifier.commands import Address, Kind
-from services.notifier.domain import Queued, language_for
+from services.notifier.domain import Queued
+from shared.languages import language_for
 
 _MAIL = """\
 From: {sender}

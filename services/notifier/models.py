@@ -11,7 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped
 
 from shared.contracts.receipts import Phase
 from shared.owner import DataOwner
-from shared.personal_data import Category, OfAccount, opaque, personal, rows
+from shared.personal_data import Category, OfAccount, opaque, personal, rows, secret
 from shared.sessions import SessionsBase
 from shared.tables import COLUMN_TYPES
 
@@ -59,13 +59,15 @@ class Message(Base):
 
     id: Mapped[int] = opaque("order of queueing", BigInteger, Identity(always=True), primary_key=True)
     account_id: Mapped[UUID] = opaque("random id, of an account or of a registration that may become one")
-    kind: Mapped[str] = opaque("names a template")
-    parameters: Mapped[dict[str, Any]] = personal(Category.MESSAGES)
+    kind: Mapped[str] = opaque("names a template", shown=True)
+    parameters: Mapped[dict[str, Any]] = secret(
+        Category.MESSAGES
+    )  # of a code, what shows that a mailbox is one's own
     email: Mapped[str | None] = personal(Category.MESSAGES)
     language: Mapped[str | None] = personal(Category.MESSAGES)
     contact_version: Mapped[int | None] = opaque("the oldest contact that will do", Integer)
     order_id: Mapped[UUID | None] = opaque("random id; only the last message to a person has one")
-    queued_at: Mapped[datetime] = opaque("time of queueing")
+    queued_at: Mapped[datetime] = opaque("time of queueing", shown=True)
     attempts: Mapped[int] = opaque("counts attempts", Integer, server_default=text("0"))
     next_attempt_at: Mapped[datetime] = opaque("time of the next attempt")
     sent: Mapped[bool] = opaque("attempted for good", Boolean, server_default=false())
@@ -84,11 +86,13 @@ class Notice(Base):
 
     id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
     account_id: Mapped[UUID] = opaque(RANDOM)
-    kind: Mapped[str] = opaque("names a template")
+    kind: Mapped[str] = opaque("names a template", shown=True)
     parameters: Mapped[dict[str, Any]] = personal(Category.MESSAGES)
     told_at: Mapped[datetime] = personal(Category.MESSAGES)
     read_at: Mapped[datetime | None] = personal(Category.MESSAGES)
-    mailed: Mapped[str] = opaque("what became of the mail: waiting, delivered, undeliverable, expired, withheld")
+    mailed: Mapped[str] = opaque(
+        "what became of the mail: waiting, delivered, undeliverable, expired, withheld", shown=True
+    )
 
 
 OWNER = DataOwner("notifier", Phase.CONTACT, Base.metadata, SessionsBase.metadata)

@@ -11,6 +11,7 @@ from services.requests.api import router
 from services.requests.consumers import SUBSCRIPTIONS
 from services.requests.handlers import handlers
 from services.requests.models import OWNER, Order, Request, RequestDecision, RequestEvidence, RequestWords
+from services.requests.packing import packer
 from services.requests.reminder import reminder
 from services.requests.settings import Settings
 from services.requests.watcher import watch
@@ -34,7 +35,7 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
             *(Keep(words.ends_at, timedelta()) for words in (RequestWords, RequestEvidence, RequestDecision)),
             ENDED_SESSIONS_KEPT,
         ),
-        tasks=(reminder(settings), watch),
+        tasks=(reminder(settings), watch, packer(settings)),
     )
     return Service(parts, settings, clock).http()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -11,7 +11,7 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 
 from shared.commands import Command, EraseAccount, KeepToConsent, Lock, Needs
 from shared.contracts.account import Origin
-from shared.contracts.receipts import Item, Phase
+from shared.contracts.receipts import CorrectedField, Item, Phase
 from shared.contracts.requests import Channel, Ground, Kind
 
 
@@ -91,6 +91,7 @@ class AdmitOwner(Command):
     owner: str
     phase: Phase
     categories: tuple[str, ...]
+    choosable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,6 +267,123 @@ class PassTime(OnRequest):
     """Do what time brings to a request."""
 
     actor: str = "clock"
+
+
+# Access
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeExportPart(OnRequest):
+    """Keep a part of what an owner has sent, encrypted as it came."""
+
+    owner: str
+    number: int
+    sealed: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeExportEnd(OnRequest):
+    """Note how many parts an owner has sent, and what it has counted in them."""
+
+    owner: str
+    parts: int
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemindOfExport(OnRequest):
+    """Ask those owners again that still owe their export."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """An encrypted chunk of a package, and in which attempt it was made."""
+
+    attempt: UUID
+    number: int
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeepChunk(OnRequest):
+    """Keep a chunk of a package that is being made."""
+
+    lock: ClassVar[Lock] = Lock.SHARED
+
+    chunk: Chunk
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishPackage(KeepChunk):
+    """Keep the last chunk of a package: it is made, and the person is told."""
+
+    lock: ClassVar[Lock] = Lock.EXCLUSIVE
+
+    content_key: bytes = field(repr=False)
+    """Wrapped."""
+    size: int
+    link: str = field(repr=False)
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SendPackageCode(OnRequest):
+    """Send a code to the person's contact, by which whoever has the link can fetch the package, once."""
+
+    code: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenPackage(OnRequest):
+    """Begin to fetch a package: by the code that was sent, or none where the person is logged in."""
+
+    code: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndPackage(OnRequest):
+    """Erase a package: the person has it, or its time is over."""
+
+    arrived: bool
+    by_link: bool = False
+    """Then only after it was fetched: a link alone destroys nothing."""
+
+
+# Deletion and correction
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskPreview(OnRequest):
+    """Have every owner count anew what a deletion would erase."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeCount(OnRequest):
+    """Note what an owner has counted."""
+
+    owner: str
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemindOfPreview(OnRequest):
+    """Ask those owners again that have not counted yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeCorrected(OnRequest):
+    """Note what became of each value that an owner was to put right."""
+
+    owner: str
+    fields: tuple[CorrectedField, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemindOfCorrection(OnRequest):
+    """Order a correction again of those owners that have not answered yet."""
+
+
+# Consent
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from services.requests.commands import (
     AddFeedback,
@@ -10,6 +11,10 @@ from services.requests.commands import (
     OpenOrder,
     ReleaseOwner,
     TakeConsent,
+    TakeCorrected,
+    TakeCount,
+    TakeExportEnd,
+    TakeExportPart,
     TakePayment,
     TakeReceipt,
     lock_of_owner,
@@ -20,8 +25,16 @@ from shared.contracts.account import AccountCancelled, ConsentGiven, ConsentWith
 from shared.contracts.app import FeedbackSubmitted
 from shared.contracts.base import Event
 from shared.contracts.billing import RequestFeePaid
-from shared.contracts.receipts import DataErased, OwnerAnnounced, OwnerLeft
-from shared.contracts.topics import ACCOUNTS, CONSENTS, FEEDBACK, FEES, ORDERS, RECEIPTS
+from shared.contracts.receipts import (
+    DataCorrected,
+    DataCounted,
+    DataErased,
+    ExportCompleted,
+    ExportPart,
+    OwnerAnnounced,
+    OwnerLeft,
+)
+from shared.contracts.topics import ACCOUNTS, CONSENTS, EXPORTS, FEEDBACK, FEES, ORDERS, RECEIPTS
 from shared.messaging.consumer import Subscription
 from shared.sessions import SESSIONS_HEARD
 
@@ -54,6 +67,31 @@ def on_receipt(event: Event) -> Command | None:
                 supplement=event.supplement,
                 remark=event.remark,
             )
+        case ExportCompleted():
+            return TakeExportEnd(
+                account_id=event.account_id,
+                caused_by=event,
+                request_id=event.request_id,
+                actor=event.source,
+                owner=event.source,
+                parts=event.parts,
+                counts=event.counts,
+            )
+        case DataCounted():
+            return TakeCount(**_answer(event), owner=event.source, items=event.items)
+        case DataCorrected():
+            return TakeCorrected(**_answer(event), owner=event.source, fields=event.fields)
+    return _about_owner(event)
+
+
+def _answer(event: DataCounted | DataCorrected) -> dict[str, Any]:
+    """Say of an owner's answer which request it is about, and whose step it is."""
+    whose = {"account_id": event.account_id, "request_id": event.request_id}
+    return {**whose, "caused_by": event, "actor": event.source}
+
+
+def _about_owner(event: Event) -> Command | None:
+    match event:
         case OwnerAnnounced() if event.owner == event.source:
             return AdmitOwner(
                 account_id=lock_of_owner(event.owner),
@@ -61,9 +99,26 @@ def on_receipt(event: Event) -> Command | None:
                 owner=event.owner,
                 phase=event.phase,
                 categories=event.categories,
+                choosable=event.choosable,
             )
         case OwnerLeft() if event.owner == event.source:
             return ReleaseOwner(account_id=lock_of_owner(event.owner), caused_by=event, owner=event.owner)
+    return None
+
+
+def on_export(event: Event) -> Command | None:
+    """Every data owner: what it exports."""
+    match event:
+        case ExportPart():
+            return TakeExportPart(
+                account_id=event.account_id,
+                caused_by=event,
+                request_id=event.request_id,
+                actor=event.source,
+                owner=event.source,
+                number=event.number,
+                sealed=event.sealed,
+            )
     return None
 
 
@@ -114,6 +169,7 @@ def _consent(event: ConsentWithdrawn | ConsentGiven, *, given: bool) -> TakeCons
 SUBSCRIPTIONS = (
     Subscription(ACCOUNTS, on_account),
     Subscription(RECEIPTS, on_receipt),
+    Subscription(EXPORTS, on_export),
     Subscription(FEEDBACK, on_feedback),
     Subscription(FEES, on_fee),
     SESSIONS_HEARD,

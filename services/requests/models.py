@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, ForeignKey, Index, Integer, SmallInteger, text
+from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, SmallInteger, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
 from shared.contracts.receipts import Phase
 from shared.owner import DataOwner
-from shared.personal_data import Category, OfAccount, OfNobody, opaque, personal, rows
+from shared.personal_data import Category, OfAccount, OfNobody, opaque, passing, personal, rows
 from shared.sessions import SessionsBase
 from shared.tables import COLUMN_TYPES
 
@@ -33,7 +33,7 @@ class Feedback(Base):
     __tablename__ = "feedback"
     __table_args__ = (Index("feedback_account", "account_id", "submitted_at", "id"), rows(OfAccount()))
 
-    id: Mapped[UUID] = opaque("random id, of the event", primary_key=True)
+    id: Mapped[UUID] = opaque("random id, of the event", primary_key=True, shown=True)
     account_id: Mapped[UUID] = opaque(RANDOM)
     text: Mapped[str] = personal(Category.FEEDBACK)
     submitted_at: Mapped[datetime] = personal(Category.FEEDBACK)
@@ -45,8 +45,8 @@ class FeedbackPicture(Base):
     __tablename__ = "feedback_pictures"
     __table_args__ = (Index("feedback_pictures_account", "account_id"), rows(OfAccount()))
 
-    feedback_id: Mapped[UUID] = opaque("random id", primary_key=True)
-    number: Mapped[int] = opaque("place among its pictures, from 1", Integer, primary_key=True)
+    feedback_id: Mapped[UUID] = opaque("random id", primary_key=True, shown=True)
+    number: Mapped[int] = opaque("place among its pictures, from 1", Integer, primary_key=True, shown=True)
     account_id: Mapped[UUID] = opaque(RANDOM)
     content: Mapped[bytes] = personal(Category.FEEDBACK)
     media_type: Mapped[str] = personal(Category.FEEDBACK)
@@ -61,6 +61,7 @@ class Owner(Base):
     name: Mapped[str] = opaque("name of a service", primary_key=True)
     phase: Mapped[str] = opaque("when it is asked")
     categories: Mapped[list[str]] = opaque("what it holds")
+    choosable: Mapped[list[str]] = opaque("what of it can be erased alone", server_default=text("'{}'"))
     admitted_at: Mapped[datetime] = opaque("since when it is asked")
     left: Mapped[bool] = opaque("asked no more", Boolean)
 
@@ -84,6 +85,8 @@ class Order(Base):
     asked_at: Mapped[datetime | None] = opaque("time of the last repeat")
     settled_at: Mapped[datetime | None] = opaque("time when the phase `data` was answered")
     completed_at: Mapped[datetime | None] = opaque("time of the last receipt")
+    categories: Mapped[list[str] | None] = opaque("names of categories; none for all, with the account")
+    request_id: Mapped[UUID | None] = opaque("random id of the request that it carries out")
     certificate: Mapped[dict[str, Any] | None] = opaque("categories, counts and times", JSONB)
 
 
@@ -175,6 +178,35 @@ class AuditLine(Base):
     digest: Mapped[str] = opaque("digest of this line")
 
 
+class Preview(Base):
+    """What an owner has counted that a deletion would erase, as it is shown before it is decided."""
+
+    __tablename__ = "previews"
+    __table_args__ = (Index("previews_owed", "asked_at", postgresql_where=text("counted_at IS NULL")), rows(RECORD))
+
+    request_id: Mapped[UUID] = opaque(RANDOM, ForeignKey(Request.request_id, ondelete="CASCADE"), primary_key=True)
+    owner: Mapped[str] = opaque("name of a service", primary_key=True)
+    asked_at: Mapped[datetime] = opaque("time of the last repeat")
+    counted_at: Mapped[datetime | None] = opaque("time of the answer")
+    items: Mapped[list[dict[str, Any]]] = opaque("categories and counts", JSONB)
+
+
+class CorrectionDue(Base):
+    """What an owner owes to a correction: what became of each field, until it is here."""
+
+    __tablename__ = "correction_dues"
+    __table_args__ = (
+        Index("correction_dues_owed", "asked_at", postgresql_where=text("answered_at IS NULL")),
+        rows(RECORD),
+    )
+
+    request_id: Mapped[UUID] = opaque(RANDOM, ForeignKey(Request.request_id, ondelete="CASCADE"), primary_key=True)
+    owner: Mapped[str] = opaque("name of a service", primary_key=True)
+    asked_at: Mapped[datetime] = opaque("time of the last repeat")
+    answered_at: Mapped[datetime | None] = opaque("time of the answer")
+    fields: Mapped[list[dict[str, Any]]] = opaque("names of fields, and what became of each", JSONB)
+
+
 class RequestWords(Base):
     """What a person has written or wishes, by whichever channel: goes with the account, or at its own end."""
 
@@ -235,6 +267,80 @@ class RequestDecision(Base):
     said: Mapped[dict[str, Any]] = personal(Category.REQUEST_DECISIONS, JSONB)
     said_at: Mapped[datetime] = personal(Category.REQUEST_DECISIONS)
     ends_at: Mapped[datetime] = opaque("end of this row")
+
+
+class Package(Base):
+    """An access that is carried out: owners are waited for, then what they sent is made a package and kept."""
+
+    __tablename__ = "packages"
+    __table_args__ = (
+        Index("packages_account", "account_id"),
+        Index("packages_link", "link_digest"),
+        Index("packages_open", "asked_at", postgresql_where=text("made_at IS NULL")),
+        Index("packages_end", "ends_at"),
+        rows(OfAccount()),
+    )
+
+    request_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
+    account_id: Mapped[UUID] = opaque(RANDOM)
+    public_key: Mapped[dict[str, Any]] = opaque("made for one request")
+    private_key: Mapped[bytes | None] = opaque("random, wrapped; deleted when the package is made")
+    ordered_at: Mapped[datetime] = opaque("time of the order")
+    asked_at: Mapped[datetime] = opaque("time of the last repeat")
+    answer_by: Mapped[datetime] = opaque("how long owners are waited for")
+    ready: Mapped[bool] = opaque("whether every owner has answered", Boolean)
+    made_at: Mapped[datetime | None] = opaque("time of the package")
+    attempt: Mapped[UUID | None] = opaque("random id, of the chunks that count")
+    content_key: Mapped[bytes | None] = opaque("random, wrapped; deleted with the package")
+    chunks: Mapped[int | None] = opaque("counts chunks", Integer)
+    size: Mapped[int | None] = opaque("counts bytes", BigInteger)
+    link_digest: Mapped[str | None] = opaque("digest of a random secret")
+    code_digest: Mapped[str | None] = opaque("digest of a random code")
+    code_ends_at: Mapped[datetime | None] = opaque("end of the code")
+    fetched_at: Mapped[datetime | None] = opaque("time of the last fetch")
+    ends_at: Mapped[datetime | None] = opaque("end of this row")
+
+
+class ExportDue(Base):
+    """What an owner owes to an access: all parts of its export."""
+
+    __tablename__ = "export_dues"
+    __table_args__ = (Index("export_dues_account", "account_id"), rows(OfAccount()))
+
+    request_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
+    owner: Mapped[str] = opaque("name of a service", primary_key=True)
+    account_id: Mapped[UUID] = opaque(RANDOM)
+    parts: Mapped[int | None] = opaque("counts parts; none until the owner says how many", Integer)
+    counts: Mapped[dict[str, Any] | None] = opaque("categories and counts", JSONB(none_as_null=True))
+    answered_at: Mapped[datetime | None] = opaque("time of the answer")
+
+
+class ExportPart(Base):
+    """A part of what an owner has sent, encrypted as it came."""
+
+    __tablename__ = "export_parts"
+    __table_args__ = (Index("export_parts_account", "account_id"), rows(OfAccount()))
+
+    request_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
+    owner: Mapped[str] = opaque("name of a service", primary_key=True)
+    number: Mapped[int] = opaque("place in the stream, from 1", Integer, primary_key=True)
+    account_id: Mapped[UUID] = opaque(RANDOM)
+    sealed: Mapped[str] = passing("deleted when the package is made")
+
+
+class PackageChunk(Base):
+    """A chunk of a package, encrypted."""
+
+    __tablename__ = "package_chunks"
+    __table_args__ = (Index("package_chunks_account", "account_id"), rows(OfAccount()))
+
+    request_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
+    attempt: Mapped[UUID] = opaque(
+        "random id: of a package that was begun anew only the last attempt counts", primary_key=True
+    )
+    number: Mapped[int] = opaque("place in the package, from 1", Integer, primary_key=True)
+    account_id: Mapped[UUID] = opaque(RANDOM)
+    content: Mapped[bytes] = passing("deleted when the person has it, or its time is over")
 
 
 OWNER = DataOwner("requests", Phase.DATA, Base.metadata, SessionsBase.metadata)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,22 @@ class Settings(ServiceSettings):
 
     remind_seconds: float = Field(default=30.0, gt=0)
     """How long an open order waits for a receipt before it asks again."""
+
+    package_keys_file: Path
+    """Keys of 32 bytes (base64, a line each) that wrap the keys of packages: the first wraps, any unwraps."""
+    package_hours: float = Field(default=24.0, gt=0)
+    """How long a package can be fetched, unless the person says earlier that it has arrived."""
+    export_hours: float = Field(default=72.0, gt=0)
+    """How long owners are waited for; then the package is made, and names those that have not answered."""
+
+    @property
+    def package_kept(self) -> timedelta:
+        return timedelta(hours=self.package_hours)
+
+    @property
+    def export_patience(self) -> timedelta:
+        return timedelta(hours=self.export_hours)
+
     staff_key_set_file: Path | None = None
     """A JWK set: keys that sign tokens of staff. Without one nobody is let in at their door."""
     privacy_mailbox: str = "privacy@adieu.example"

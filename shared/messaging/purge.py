@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from time import monotonic
+from uuid import UUID
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
@@ -15,8 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared import failpoints
 from shared.background import again_and_again
+from shared.contracts.topics import Topic
 from shared.database import sole_holder
-from shared.messaging.positions import Place, stored
+from shared.errors import NotNow
+from shared.messaging.positions import Place, Stored, stored
 from shared.messaging.topic_ids import TopicIds
 
 log = logging.getLogger(__name__)
@@ -30,11 +33,11 @@ class Purge:
     """Deletes from the broker what this service's database says it has taken in."""
 
     def __init__(
-        self, engine: AsyncEngine, bootstrap_servers: str, topics: Sequence[str], topic_ids: TopicIds
+        self, engine: AsyncEngine, bootstrap_servers: str, topics: Sequence[Topic], topic_ids: TopicIds
     ) -> None:
         self._engine = engine
         self._bootstrap_servers = bootstrap_servers
-        self._topics = sorted(topics)
+        self._topics = topics
         self._topic_ids = topic_ids
         self._purged: dict[Place, int] = {}
         self._again_at = 0.0
@@ -60,20 +63,30 @@ class Purge:
 
     async def once(self, connection: AsyncConnection, admin: AIOKafkaAdminClient) -> None:
         """Purge what has been taken in since the last time; a recreated topic is left alone until it is read."""
-        at = await stored(connection, self._topics)
+        at = await stored(connection)
         if monotonic() > self._again_at:
             self._purged.clear()
             self._again_at = monotonic() + REPEAT_SECONDS
-        due = {place: here for place, here in at.items() if self._purged.get(place) != here.next_offset}
-        if not due:
-            return
-        ids = await self._topic_ids.of(self._topics, anew=True)
+        due = {place: here for place, here in at.items() if self._is_due(place, here)}
+        ids = await self._ids_of({topic for topic, _ in due})
         for (topic, partition), here in due.items():
-            if ids[topic] == here.topic_id:
+            if ids.get(topic) == here.topic_id:
                 failpoints.reach("purge.due")
                 await self._delete(admin, topic, partition, here.next_offset)
                 failpoints.reach("purge.deleted")
                 self._purged[topic, partition] = here.next_offset
+
+    def _is_due(self, place: Place, here: Stored) -> bool:
+        mine = any(topic.covers(place[0]) for topic in self._topics)
+        return mine and self._purged.get(place) != here.next_offset
+
+    async def _ids_of(self, names: Iterable[str]) -> dict[str, UUID]:
+        """Ask which topics these are now, each alone: one that went with its owner holds nobody up."""
+        ids = {}
+        for name in sorted(names):
+            with suppress(NotNow):
+                ids[name] = (await self._topic_ids.of([name], anew=True))[name]
+        return ids
 
     @staticmethod
     async def _delete(admin: AIOKafkaAdminClient, topic: str, partition: int, before: int) -> None:

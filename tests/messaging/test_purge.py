@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from uuid import uuid4
 
 from shared.contracts.app import FeedbackSubmitted
-from shared.contracts.topics import FEEDBACK, Topic
+from shared.contracts.topics import EXPORTS, FEEDBACK, Topic, exports_of
 from shared.messaging import positions
 from shared.messaging.purge import Purge
 from tests.builders import ANNA, fact
@@ -28,7 +29,7 @@ async def store_position_behind(room: Room, broker: Broker, topic: Topic, number
 
 
 async def purge(room: Room, broker: Broker, topic: Topic) -> None:
-    sweeper = Purge(room.engine, broker.servers, [topic.name], broker.topic_ids)
+    sweeper = Purge(room.engine, broker.servers, [topic], broker.topic_ids)
     async with room.engine.begin() as connection:
         await sweeper.once(connection, broker.admin)
 
@@ -43,6 +44,22 @@ async def test_a_personal_topic_is_emptied_up_to_the_stored_position_and_no_furt
     await purge(requests, broker, topic)
 
     assert await broker.bounds(topic) == (3, 5)
+
+
+async def test_the_topics_of_a_pattern_are_emptied_too_and_one_that_is_gone_holds_nobody_up(
+    room: OpenRoom, broker: Broker
+) -> None:
+    requests = await room("requests")
+    gone, left = (exports_of(f"{owner}-{uuid4().hex[:8]}") for owner in ("diary", "garden"))
+    for topic in (gone, left):
+        await broker.create(topic)
+        await publish(broker, topic, 2)
+        await store_position_behind(requests, broker, topic, 2)
+    await broker.delete(gone)
+
+    await purge(requests, broker, EXPORTS)
+
+    assert await broker.bounds(left) == (2, 2)
 
 
 async def test_what_nobody_has_read_is_never_purged(room: OpenRoom, broker: Broker, own_topic: OwnTopic) -> None:

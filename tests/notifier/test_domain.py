@@ -17,10 +17,10 @@ from services.notifier.domain import (
     decide_delivery,
     decide_step,
     is_sendable,
-    language_for,
     newest_contacts,
     next_attempt,
 )
+from shared.languages import language_for
 
 NOW = datetime(2026, 3, 3, 12, tzinfo=UTC)
 ANNA = Address("anna@people.example", "en")

@@ -16,13 +16,18 @@ from jinja2 import Environment, meta
 
 from services.notifier import mails
 from services.notifier.commands import Address, Kind
-from services.notifier.domain import LANGUAGES, Draft, Queued
+from services.notifier.domain import Draft, Queued
 from services.notifier.mails import Composer, words
 from shared.contracts.account import DeclineReason
+from shared.languages import LANGUAGES
 
 TEMPLATES = Path(mails.__file__).parent / "templates"
 COMPOSER = Composer("Adieu <no-reply@adieu.example>")
 WISH = {"reference": "REF-1", "kind": "access"}
+CORRECTED = [
+    {"field": "nickname", "outcome": "corrected", "reason": None},
+    {"field": "email", "outcome": "refused", "reason": "own-door"},
+]
 FEE = {"costs": [{"what": "an hour of work", "amount": "40.00"}], "total": "40.00", "currency": "EUR"}
 REASONS = {"ground": "repetitive", "facts": "asked last week", "items": ["feedback"], "remedy": "look into the app"}
 SLUGS = {"kind", "ground"}
@@ -53,7 +58,14 @@ PARAMETERS: dict[Kind, dict[str, Any]] = {
     Kind.REQUEST_REFUSED: {**WISH, **REASONS},
     Kind.REQUEST_ACCEPTED_IN_PART: {**WISH, **REASONS},
     Kind.REQUEST_DONE: WISH,
-    Kind.PACKAGE_READY: {**WISH, "fetch_by": "2026-03-03T04:05:00Z"},
+    Kind.CORRECTION_DONE: {**WISH, "fields": CORRECTED},
+    Kind.PACKAGE_READY: {
+        **WISH,
+        "fetch_by": "2026-03-03T04:05:00Z",
+        "package_link": "a-random-word",
+        "missing": ["diary"],
+    },
+    Kind.PACKAGE_CODE: {**WISH, "code": "40291735", "expires_at": "2026-03-03T04:05:00Z"},
 }
 EVERY_MESSAGE = pytest.mark.parametrize(("kind", "language"), list(product(Kind, LANGUAGES)))
 

@@ -8,8 +8,6 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated, Any
 
-import langcodes
-import pycountry
 from fastapi import Depends, Request
 from pydantic import AfterValidator, EmailStr, StringConstraints
 
@@ -37,23 +35,6 @@ REMEDIES = {
 }
 
 
-def _region(code: str) -> str:
-    known = pycountry.countries.get(alpha_2=code) or pycountry.subdivisions.get(code=code)  # type: ignore[no-untyped-call]
-    if not known:
-        msg = "no code of ISO 3166-1 or 3166-2"
-        raise ValueError(msg)
-    return code
-
-
-def _language(tag: str) -> str:
-    if not langcodes.tag_is_valid(tag):
-        msg = "no tag of BCP 47"
-        raise ValueError(msg)
-    return langcodes.standardize_tag(tag)
-
-
-Region = Annotated[str, AfterValidator(_region)]
-Language = Annotated[str, StringConstraints(max_length=35), AfterValidator(_language)]
 Password = Annotated[Text, StringConstraints(min_length=MIN_LENGTH, max_length=MAX_LENGTH)]
 GivenPassword = Annotated[Text, StringConstraints(max_length=MAX_LENGTH)]
 Email = Annotated[EmailStr, AfterValidator(str.lower)]

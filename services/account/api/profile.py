@@ -10,12 +10,13 @@ from fastapi import APIRouter, Response
 from fastapi import Body as FromBody
 from pydantic import BaseModel, EmailStr, StringConstraints
 
-from services.account.api.doors import Asking, AskingStill, Config, Language, Region, count_try, done, policy_outdated
+from services.account.api.doors import Asking, AskingStill, Config, count_try, done, policy_outdated
 from services.account.commands import AgreeToPolicy, ChangeAvatar, ChangeProfile, ClearAvatar
+from services.account.domain.profile import Language, Nickname, Region
 from services.account.repository import profile
 from services.account.settings import Settings
 from shared import pictures
-from shared.contracts.base import Label, Text
+from shared.contracts.base import Text
 from shared.http import Body, IfMatch, IfNoneMatch, Problem, etag, expected_version, picture_problem
 from shared.security import Person
 from shared.service import Running, Service
@@ -31,7 +32,7 @@ UNCHANGED: dict[int | str, dict[str, Any]] = {HTTPStatus.NOT_MODIFIED: {"descrip
 class Changes(Body):
     """What a person can change here: what is not sent stays, a nickname of `null` is cleared."""
 
-    nickname: Annotated[Label, StringConstraints(min_length=1, max_length=60)] | None = None
+    nickname: Nickname | None = None
     region: Region = ""
     language: Language = ""
 

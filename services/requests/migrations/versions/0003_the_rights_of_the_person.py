@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-from shared.migrations import MOMENT, add_consent_periods, silence_statistics
+from shared.migrations import MOMENT, add_category_marks, add_consent_periods, add_exports, silence_statistics
 
 revision = "0003"
 down_revision = "0002"
@@ -17,8 +17,12 @@ depends_on = None
 def upgrade() -> None:
     """Apply."""
     add_consent_periods()
+    # Deletion of categories
+    add_category_marks()
     _requests()
     _words()
+    _packages()
+    _deletions_and_corrections()
 
 
 # Requests
@@ -106,3 +110,78 @@ def _of_account() -> list[sa.Column[Any]]:
         sa.Column("id", sa.Uuid, primary_key=True),
         *(sa.Column(name, sa.Uuid, nullable=False) for name in ("request_id", "account_id")),
     ]
+
+
+# Packages
+
+
+def _packages() -> None:
+    add_exports()
+    op.create_table(
+        "packages",
+        sa.Column("request_id", sa.Uuid, primary_key=True),
+        sa.Column("account_id", sa.Uuid, nullable=False),
+        sa.Column("public_key", JSONB, nullable=False),
+        sa.Column("private_key", sa.LargeBinary),
+        *(sa.Column(name, MOMENT, nullable=False) for name in ("ordered_at", "asked_at", "answer_by")),
+        sa.Column("ready", sa.Boolean, nullable=False),
+        sa.Column("made_at", MOMENT),
+        sa.Column("attempt", sa.Uuid),
+        sa.Column("content_key", sa.LargeBinary),
+        sa.Column("chunks", sa.Integer),
+        sa.Column("size", sa.BigInteger),
+        *(sa.Column(name, sa.Text) for name in ("link_digest", "code_digest")),
+        *(sa.Column(name, MOMENT) for name in ("code_ends_at", "fetched_at", "ends_at")),
+    )
+    op.create_table(
+        "export_dues",
+        *_of_package("owner"),
+        sa.Column("parts", sa.Integer),
+        sa.Column("counts", JSONB),
+        sa.Column("answered_at", MOMENT),
+    )
+    op.create_table("export_parts", *_of_package("owner", "number"), sa.Column("sealed", sa.Text, nullable=False))
+    op.create_table(
+        "package_chunks", *_of_package("attempt", "number"), sa.Column("content", sa.LargeBinary, nullable=False)
+    )
+    for table in ("packages", "export_dues", "export_parts", "package_chunks"):
+        op.create_index(f"{table}_account", table, ["account_id"])
+    op.create_index("packages_link", "packages", ["link_digest"])
+    op.create_index("packages_open", "packages", ["asked_at"], postgresql_where=sa.text("made_at IS NULL"))
+    op.create_index("packages_end", "packages", ["ends_at"])
+    silence_statistics([("export_parts", "sealed"), ("package_chunks", "content")])
+
+
+_KINDS = {"owner": sa.Text, "attempt": sa.Uuid, "number": sa.Integer}
+
+
+def _of_package(*key: str) -> list[sa.Column[Any]]:
+    return [
+        sa.Column("request_id", sa.Uuid, primary_key=True),
+        *(sa.Column(name, _KINDS[name], primary_key=True, autoincrement=False) for name in key),
+        sa.Column("account_id", sa.Uuid, nullable=False),
+    ]
+
+
+# Deletion and correction
+
+
+def _deletions_and_corrections() -> None:
+    names = sa.ARRAY(sa.Text)
+    op.add_column("owners", sa.Column("choosable", names, nullable=False, server_default=sa.text("'{}'")))
+    op.add_column("orders", sa.Column("categories", names))
+    op.add_column("orders", sa.Column("request_id", sa.Uuid))
+    for table, answered_at, answer in (
+        ("previews", "counted_at", "items"),
+        ("correction_dues", "answered_at", "fields"),
+    ):
+        op.create_table(
+            table,
+            sa.Column("request_id", sa.Uuid, _of_request(), primary_key=True),
+            sa.Column("owner", sa.Text, primary_key=True),
+            sa.Column("asked_at", MOMENT, nullable=False),
+            sa.Column(answered_at, MOMENT),
+            sa.Column(answer, JSONB, nullable=False),
+        )
+        owed = sa.text(f"{answered_at} IS NULL")
+        op.create_index(f"{table}_owed", table, ["asked_at"], postgresql_where=owed)
