@@ -55,7 +55,7 @@ class Vault:
     @property
     def staff_key_set_file(self) -> Path:
         """What requests knows tokens of staff by."""
-        return self._directory / "staff-token-keys.json"
+        return self._directory / "staff-token-public.json"
 
     @property
     def staff_key(self) -> Any:  # noqa: ANN401 - whichever of the key types

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from importlib import import_module
 from itertools import permutations
@@ -34,6 +34,7 @@ from services.account.commands import (
     EndSession,
     EndSessions,
     GiveConsent,
+    GoOnWithoutPackage,
     KeepAccount,
     MatchSender,
     OpenSession,
@@ -154,6 +155,7 @@ from shared.contracts.requests import (
     ExportOrdered,
     Ground,
     Kind,
+    PackageEnded,
     PreviewOrdered,
     SenderAsked,
     WithdrawalOrdered,
@@ -342,7 +344,9 @@ def wished(kind: Kind | None, *, known: bool, scope: dict[str, Any] | None = Non
 
 
 WISHED = wished(Kind.DELETION, known=True, scope={"categories": ["feedback"]})
-MAILED, UNREAD = wished(Kind.ACCESS, known=False), wished(None, known=False)
+CORRECTED_BY_HAND = wished(Kind.CORRECTION, known=True)
+"""A correction that says in words what is wrong: somebody has to read it."""
+MAILED, UNREAD = wished(Kind.DELETION, known=False, scope={"everything": True}), wished(None, known=False)
 SHOWN = on_request(ShowCode, code=code_of("the internal token of the tests, long enough", REQUEST, WHO))
 EVIDENCE = on_request(RecordEvidence, evidence_id=named("deed"), authority="power-of-attorney", note="A deed.")
 JUDGED = on_request(JudgeEvidence, evidence_id=named("deed"), accepted=True)
@@ -352,12 +356,12 @@ SECOND_ACCESS = (
         account_id=WHO,
         request_id=named("first"),
         reference="a reference of the first",
-        kind=Kind.ACCESS,
+        kind=Kind.CORRECTION,
         channel=Channel.APP,
         known=True,
         scope={},
     ),
-    "UPDATE requests SET state = 'fulfilled', ended_at = received_at, how = 'fulfilled'",
+    "UPDATE requests SET kind = 'access', state = 'fulfilled', ended_at = received_at, how = 'fulfilled'",
     wished(Kind.ACCESS, known=True),
 )
 QUOTED = on_request(QuoteFee, currency="EUR", costs=(Cost("an hour of work", Decimal("40.00")),))
@@ -388,12 +392,11 @@ CORRECTED = fact(
     fields=(CorrectedField(field="nickname", outcome=FieldOutcome.CORRECTED),),
 )
 CHOSEN = {"categories": ["feedback"]}
-ABOUT_REQUEST = {"account_id": WHO, "request_id": REQUEST}
 
 
-def asks(kind: Kind, scope: Mapping[str, object], values: Mapping[str, str | None] | None = None) -> Submit:
+def asks(kind: Kind, scope: dict[str, Any], values: dict[str, str | None] | None = None) -> Submit:
     told = {"reference": "a reference of a request", "channel": Channel.APP, "known": True}
-    return Submit(**ABOUT_REQUEST, **told, kind=kind, scope=scope, values=values)  # type: ignore[arg-type] # as it is
+    return on_request(Submit, **told, kind=kind, scope=scope, values=values)
 
 
 DELETION = asks(Kind.DELETION, CHOSEN)
@@ -534,6 +537,12 @@ CASES: tuple[Case, ...] = (
     Case("account", ContinueCancellation, STARTED, cancellation_continued(ANNA)),
     Case("account", SpendTry, CONTINUED, SPEND, counts_each=True),
     Case("account", ScheduleCancellation, CONTINUED, SCHEDULE),
+    Case(
+        "account",
+        GoOnWithoutPackage,
+        (*ACCOUNT, replace(cancellation_started(ANNA), package_first=True), cancellation_continued(ANNA), SCHEDULE),
+        fact(PackageEnded, ANNA, request_id=named("package"), arrived=True),
+    ),
     Case("account", KeepAccount, (*CONTINUED, SCHEDULE), KeepAccount(account_id=WHO, reference=REFERENCE)),
     Case("account", CancelAccount, (*CONTINUED, logged_in(ANNA)), cancelled_in_app(ANNA)),
     Case("account", EraseAccount, (*ACCOUNT, cancelled_by_request(ANNA)), ORDERED_AGAIN),
@@ -593,12 +602,12 @@ CASES: tuple[Case, ...] = (
     Case("requests", RecordEvidence, (MAILED,), EVIDENCE),
     Case("requests", JudgeEvidence, (MAILED, EVIDENCE), JUDGED),
     Case("requests", Classify, (UNREAD,), on_request(Classify, kind=Kind.ACCESS, scope={}), counts_each=True),
-    Case("requests", Accept, SECOND_ACCESS, on_request(Accept)),
+    Case("requests", Accept, (CORRECTED_BY_HAND,), on_request(Accept)),
     Case(
         "requests",
         AcceptInPart,
-        SECOND_ACCESS,
-        on_request(AcceptInPart, kind=Kind.ACCESS, scope={}, **REASONS),
+        (CORRECTED_BY_HAND,),
+        on_request(AcceptInPart, kind=Kind.CORRECTION, scope={}, **REASONS),
     ),
     Case("requests", Refuse, (WISHED,), on_request(Refuse, **REASONS)),
     Case("requests", Extend, (WISHED,), on_request(Extend, reason="many devices")),

@@ -217,6 +217,15 @@ async def test_a_request_for_what_is_withdrawn_already_is_answered_all_the_same(
     ]
 
 
+async def test_a_request_for_what_nobody_here_has_is_answered_all_the_same(room: OpenRoom) -> None:
+    account = await room("account")
+    await account.does(*registered(ANNA))
+    await account.hears(ORDERED.model_copy(update={"scopes": (Scope(purpose=Purpose.USE, service="diary"),)}))
+
+    assert await account.rows("consent_periods") == []
+    assert (await account.announced())[-1]["request_id"] == str(named("request"))
+
+
 async def test_a_wish_from_the_future_counts_from_now_on(room: OpenRoom) -> None:
     account = await room("account")
     await account.does(*registered(ANNA))

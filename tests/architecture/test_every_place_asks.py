@@ -20,7 +20,20 @@ from services.account.domain.consents import STOPS
 from services.device.commands import DeviceAction, EraseBeyond, EraseReadings, RecordReading
 from services.notifier.commands import QueueMessage, RecordDelivery, RememberContact
 from services.requests import commands as requests
-from shared.commands import Command, ContinueErasure, EraseAccount, KeepToConsent, Lock, Needs
+from shared.changes import Correct
+from shared.commands import (
+    Command,
+    ContinueCategories,
+    ContinueErasure,
+    ContinueExport,
+    CountData,
+    EraseAccount,
+    EraseCategories,
+    ExportAccount,
+    KeepToConsent,
+    Lock,
+    Needs,
+)
 from shared.contracts.account import POLICY
 from shared.contracts.base import AccountEvent, Event, reader, type_name
 from shared.contracts.catalogue import FACTS, facts_on
@@ -47,6 +60,12 @@ AN_ERASURE = "erases, or proves that"
 GOES_ON: Mapping[type[Command], str] = {
     EraseAccount: AN_ERASURE,
     ContinueErasure: AN_ERASURE,
+    EraseCategories: AN_ERASURE,
+    ContinueCategories: AN_ERASURE,
+    CountData: A_RIGHT,
+    ExportAccount: A_RIGHT,
+    ContinueExport: A_RIGHT,
+    Correct: A_RIGHT,
     KeepToConsent: "is the ledger itself",
     account.WithdrawConsent: "is the ledger itself",
     account.GiveConsent: "is the ledger itself",
@@ -117,6 +136,9 @@ REMAINING: Mapping[str, str] = {
     "requests GET /v1/requests/{reference}/said": A_RIGHT,
     "requests POST /v1/requests/{reference}/answer": A_RIGHT,
     "requests POST /v1/requests/{reference}/fee": A_RIGHT,
+    "requests GET /v1/packages": "to export",
+    "requests GET /v1/packages/{request_id}": "to export",
+    "requests POST /v1/packages/{request_id}/arrived": "to export",
     "notifier GET /v1/notices": "to see",
 }
 """What a person who has withdrawn the whole policy can still do; every other route is closed, also a new one."""
@@ -137,6 +159,7 @@ SAID_OPENLY: Mapping[str, str] = {
     "references": "random secrets that were made for it",
     "owners": "names of services",
     "categories": "names of categories",
+    "choosable": "names of categories",
     "category": "the name of a category",
     "ground": "a slug of the owner's",
     "public_key": "a key that was made for one request",

@@ -124,7 +124,7 @@ async def lead_to(connection: AsyncConnection, request_id: UUID, other: UUID) ->
 
 
 async def reference_of(connection: AsyncConnection, request_id: UUID) -> str | None:
-    """Find the reference of a request: of several the one that was given first, so that it is told the same always."""
+    """Find the reference of a request: of several the one that was given first."""
     query = select(RequestReference.reference).where(RequestReference.request_id == request_id)
     found: str | None = await connection.scalar(query.order_by(RequestReference.number).limit(1))
     return found
