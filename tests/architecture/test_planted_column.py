@@ -1,4 +1,4 @@
-"""A column that somebody adds is exported, erased, counted in the receipt and named in the certificate, by its word."""
+"""A column that somebody adds is exported, erased, counted in receipt and certificate: by its word alone."""
 
 from __future__ import annotations
 
