@@ -7,7 +7,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
@@ -102,22 +101,43 @@ async def _order_one(connection: asyncpg.Connection, wrapping: Wrapping, person:
     await connection.execute(
         "INSERT INTO requests VALUES ($1, $2, 'access', 'app', 'accepted', 'policy', '{}', $3, $4, $4, NULL, NULL,"
         " false, false, 0, 0, $3, $3, false, false, NULL, NULL, NULL, 0, '')",
-        request_id, person.account_id, now, later,
+        request_id,
+        person.account_id,
+        now,
+        later,
     )
     await connection.execute(
-        "INSERT INTO packages (request_id, account_id, public_key, private_key, ordered_at, asked_at, answer_by, ready)"
+        "INSERT INTO packages"
+        " (request_id, account_id, public_key, private_key, ordered_at, asked_at, answer_by, ready)"
         " VALUES ($1, $2, $3, $4, $5, $5, $6, false)",
-        request_id, person.account_id, json.dumps(public), wrapping.wrap(private), now, later,
+        request_id,
+        person.account_id,
+        json.dumps(public),
+        wrapping.wrap(private),
+        now,
+        later,
     )
     await connection.execute(
-        "INSERT INTO export_dues (request_id, owner, account_id) SELECT $1, owner, $2 FROM unnest($3::text[]) AS o(owner)",
-        request_id, person.account_id, list(SERVICES),
+        "INSERT INTO export_dues (request_id, account_id, owner) SELECT $1, $2, unnest($3::text[])",
+        request_id,
+        person.account_id,
+        list(SERVICES),
     )
     order = ExportOrdered(
-        id=uuid4(), source="requests", occurred_at=now, account_id=person.account_id, correlation_id=uuid4(),
-        request_id=request_id, owners=SERVICES, public_key=public,
+        id=uuid4(),
+        source="requests",
+        occurred_at=now,
+        account_id=person.account_id,
+        correlation_id=uuid4(),
+        request_id=request_id,
+        owners=SERVICES,
+        public_key=public,
     )
     await connection.execute(
         "INSERT INTO outbox (topic, key, type, event_id, body) VALUES ($1, $2, $3, $4, $5)",
-        order.topic.name, order.key, order.type, order.id, order.model_dump_json().encode(),
+        order.topic.name,
+        order.key,
+        order.type,
+        order.id,
+        order.model_dump_json().encode(),
     )
