@@ -6,6 +6,7 @@ import asyncio
 import sys
 from pathlib import Path
 from typing import Annotated
+from uuid import uuid4
 
 import typer
 from rich.console import Console
@@ -81,6 +82,17 @@ def mail(
     else:
         mail = mails[number - 1]
         show_json(mail.facts) if as_json else show_mail(screen, mail)
+
+
+@app.command("staff-token")
+def staff_token(
+    staff_id: Annotated[str, typer.Option("--id", help="A random id; it stands in the audit chain.")] = "",
+    directory: Directory = DEFAULT_DIRECTORY,
+) -> None:
+    """Print a token of the privacy staff for a system on this machine, good for twelve hours."""
+    installation = Installation(directory)
+    installation.find_running()
+    print(installation.staff_token(staff_id or str(uuid4())))  # noqa: T201 - for a program
 
 
 @app.command()

@@ -26,6 +26,8 @@ from sqlalchemy.engine import make_url
 
 from ops.errors import UserError
 from ops.processes import HOST, Identity, free_port
+from shared.clock import clock_told_by
+from shared.staff import PRIVACY, Staff, issue_staff_token, key_set
 
 SERVICES = ("account", "device", "requests", "notifier")
 EMBEDDED = ("kafka", "postgres", "smtp")
@@ -82,6 +84,7 @@ class Installation:
         known = self._public_key_file.read_bytes() if self._public_key_file.exists() else b""
         if public not in known:  # keys that are being rotated out stay
             self._public_key_file.write_bytes(known + public)
+        self._create_staff_key()
         if not self._second_factor_keys_file.exists():
             _write_secret(self._second_factor_keys_file, Fernet.generate_key())
         if not self._package_keys_file.exists():
@@ -89,6 +92,24 @@ class Installation:
         for name in ("internal-token", *map(_password_name, SERVICES)):
             if not (self._secrets / name).exists():
                 _write_secret(self._secrets / name, secrets.token_urlsafe(32).encode())
+
+    def _create_staff_key(self) -> None:
+        """Make the key that signs tokens of staff on this machine; elsewhere that is whoever knows the staff."""
+        if not self._staff_key_file.exists():
+            key = Ed25519PrivateKey.generate()
+            _write_secret(self._staff_key_file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        key_set_of_it = key_set(self._staff_key.public_key())
+        self._staff_key_set_file.write_text(json.dumps(key_set_of_it))
+
+    def staff_token(self, staff_id: str) -> str:
+        """Sign a token for somebody of the privacy staff."""
+        now = clock_told_by(self.clock_shift_file)()
+        return issue_staff_token(self._staff_key, Staff(staff_id, frozenset({PRIVACY})), now)
+
+    @property
+    def clock_shift_file(self) -> Path:
+        """Holds by how many seconds all services' clocks are ahead; not there unless somebody moves them."""
+        return self.directory / "clock-shift"
 
     @property
     def external_kafka(self) -> str | None:
@@ -161,12 +182,14 @@ class Installation:
             "HTTP_PORT": str(self.ports[process]),
             "INTERNAL_TOKEN": self.internal_token,
             "ACCESS_TOKEN_PUBLIC_KEY_FILE": str(self._public_key_file),
+            "CLOCK_SHIFT_FILE": str(self.clock_shift_file),
         }
         if service == "account":
             environment["ACCESS_TOKEN_PRIVATE_KEY_FILE"] = str(self._private_key_file)
             environment["SECOND_FACTOR_KEYS_FILE"] = str(self._second_factor_keys_file)
         if service == "requests":
             environment["PACKAGE_KEYS_FILE"] = str(self._package_keys_file)
+            environment["STAFF_KEY_SET_FILE"] = str(self._staff_key_set_file)
         if service == "notifier":
             host, _, port = self.addresses.smtp.rpartition(":")
             environment |= {"SMTP_HOST": host, "SMTP_PORT": port}
@@ -210,6 +233,18 @@ class Installation:
     @property
     def _public_key_file(self) -> Path:
         return self._secrets / "access-token-public.pem"
+
+    @property
+    def _staff_key_file(self) -> Path:
+        return self._secrets / "staff-token-private.pem"
+
+    @property
+    def _staff_key(self) -> Any:  # noqa: ANN401 - whichever of the key types
+        return load_pem_private_key(self._staff_key_file.read_bytes(), password=None)
+
+    @property
+    def _staff_key_set_file(self) -> Path:
+        return self._secrets / "staff-token-keys.json"
 
     @property
     def _second_factor_keys_file(self) -> Path:

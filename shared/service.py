@@ -20,7 +20,7 @@ from faststream.kafka import KafkaBroker
 
 from shared import failpoints
 from shared.bus import CommandBus, Handlers
-from shared.clock import Clock, system_clock
+from shared.clock import Clock, clock_told_by
 from shared.contracts.topics import ALL_TOPICS
 from shared.database import engine_for, missing_migrations
 from shared.edge import guard, show_doors
@@ -68,13 +68,13 @@ class Parts:
 class Service:
     """A running service: waits for what it needs, and says for what."""
 
-    def __init__(self, parts: Parts, settings: ServiceSettings, clock: Clock = system_clock) -> None:
+    def __init__(self, parts: Parts, settings: ServiceSettings, clock: Clock | None = None) -> None:
         self.parts = parts
         self.settings = settings
         self.name = parts.owner.name
-        self.clock = clock
+        self.clock = clock or clock_told_by(settings.clock_shift_file)
         self.engine = engine_for(settings.database_url)
-        self.bus = CommandBus(self.name, parts.handlers, self.engine, clock, settings)
+        self.bus = CommandBus(self.name, parts.handlers, self.engine, self.clock, settings)
         self.topic_ids = TopicIds(settings.kafka_bootstrap_servers)
         self.consumers = [
             Consumer(subscription, self.bus, self.topic_ids, parts.owner.admitted, settings.brake_after)

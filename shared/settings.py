@@ -32,6 +32,8 @@ class ServiceSettings(BaseSettings):
     replica: str | None = None
     """A name that a restarted process has again and no other replica has: then its group does not miss it first."""
 
+    clock_shift_file: Path | None = None
+    """Holds by how many seconds the clock is ahead, on purpose: for a demonstration, where days have to pass."""
     failpoint: str = ""
     """Where this process is to be struck, on purpose: see `shared/failpoints.py`."""
     batch_records: int = Field(default=500, ge=1, le=5000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +16,7 @@ from sqlalchemy.engine import make_url
 
 from ops.engines import EmbeddedKafka, EmbeddedPostgres
 from shared.settings import ServiceSettings
+from shared.staff import key_set
 from tests.commands import PACKAGE_KEY, SECOND_FACTOR_KEY
 from tests.databases import Databases
 from tests.rooms import OpenRoom, Room, SettingsFor
@@ -54,19 +56,25 @@ async def databases(postgres: EmbeddedPostgres) -> AsyncIterator[Databases]:
 
 @pytest.fixture(scope="session")
 def signing_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a directory with `private.pem` and `public.pem`."""
+    """Make a directory with the keys of account and of staff."""
     directory = tmp_path_factory.mktemp("keys")
     key = Ed25519PrivateKey.generate()
-    (directory / "private.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
+    (directory / "private.pem").write_bytes(_as_pem(key))
     public = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
     (directory / "public.pem").write_bytes(public)
+    staff = Ed25519PrivateKey.generate()
+    (directory / "staff-private.pem").write_bytes(_as_pem(staff))
+    (directory / "staff-keys.json").write_text(json.dumps(key_set(staff.public_key())))
     (directory / "second-factor-keys").write_bytes(SECOND_FACTOR_KEY)
     (directory / "package-keys").write_bytes(PACKAGE_KEY)
     return directory
+
+
+def _as_pem(key: Ed25519PrivateKey) -> bytes:
+    kind, shape = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    return key.private_bytes(kind, shape, serialization.NoEncryption())
 
 
 @pytest.fixture(scope="session")
@@ -82,6 +90,7 @@ def settings_for(signing_keys: Path) -> SettingsFor:
                 "internal_token": "the internal token of the tests, long enough",
                 "access_token_public_key_file": signing_keys / "public.pem",
                 "access_token_private_key_file": signing_keys / "private.pem",
+                "staff_key_set_file": signing_keys / "staff-keys.json",
                 "second_factor_keys_file": signing_keys / "second-factor-keys",
                 "package_keys_file": signing_keys / "package-keys",
                 "smtp_host": "mail.example",

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from shared.security import Person as Asker
 from shared.security import issue_access_token
+from shared.staff import PRIVACY, Staff, issue_staff_token
 from tests.builders import Person, named
 from tests.rooms import Room
 
@@ -50,6 +51,13 @@ class Door:
         asker = Asker(person.account_id, named("session", person.name))
         key = load_pem_private_key(private, password=None)
         return Tokens({"access_token": issue_access_token(key, asker, at or self.room.clock())})
+
+    def staff(self, *roles: str, staff_id: str = "s-1", at: datetime | None = None) -> Tokens:
+        """Sign a token of staff, as whoever knows them does; with the role `privacy` unless others are named."""
+        private = self.room.settings.access_token_public_key_file.with_name("staff-private.pem").read_bytes()
+        who = Staff(staff_id, frozenset(roles or (PRIVACY,)))
+        key = load_pem_private_key(private, password=None)
+        return Tokens({"access_token": issue_staff_token(key, who, at or self.room.clock())})
 
     async def mailed(self, fact: str) -> list[dict[str, Any]]:
         """List what was announced of this kind, in order."""

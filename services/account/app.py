@@ -27,7 +27,7 @@ from services.account.models import (
 )
 from services.account.passwords import Passwords
 from services.account.settings import Settings
-from shared.clock import Clock, system_clock
+from shared.clock import Clock
 from shared.contracts.topics import LONGEST_RETENTION
 from shared.retention import Keep
 from shared.service import Parts, Service, serve
@@ -53,7 +53,7 @@ PARTS = Parts(
 )
 
 
-def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
+def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     """Make the service as an application, not yet running."""
     app = Service(PARTS, settings, clock).http()
     app.state.passwords = Passwords(settings.parallel_hashes)

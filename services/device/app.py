@@ -12,7 +12,7 @@ from services.device.erasing import erase_what_is_much
 from services.device.handlers import handlers
 from services.device.models import OWNER
 from services.device.settings import Settings
-from shared.clock import Clock, system_clock
+from shared.clock import Clock
 from shared.service import Parts, Service, serve
 from shared.sessions import ENDED_SESSIONS_KEPT
 
@@ -27,7 +27,7 @@ PARTS = Parts(
 )
 
 
-def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
+def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     """Make the service as an application, not yet running."""
     return Service(PARTS, settings, clock).http()
 

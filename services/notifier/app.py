@@ -16,7 +16,7 @@ from services.notifier.mailer import Mailer
 from services.notifier.mails import Composer
 from services.notifier.models import OWNER, Notice
 from services.notifier.settings import Settings
-from shared.clock import Clock, system_clock
+from shared.clock import Clock
 from shared.retention import Keep
 from shared.service import Parts, Service, serve
 from shared.sessions import ENDED_SESSIONS_KEPT
@@ -39,7 +39,7 @@ PARTS = Parts(
 )
 
 
-def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
+def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     """Make the service as an application, not yet running."""
     return Service(PARTS, settings, clock).http()
 

@@ -15,13 +15,13 @@ from services.requests.packing import packer
 from services.requests.reminder import reminder
 from services.requests.settings import Settings
 from services.requests.watcher import watch
-from shared.clock import Clock, system_clock
+from shared.clock import Clock
 from shared.retention import Keep
 from shared.service import Parts, Service, serve
 from shared.sessions import ENDED_SESSIONS_KEPT
 
 
-def create_app(settings: Settings, clock: Clock = system_clock) -> FastAPI:
+def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
     """Make the service as an application, not yet running."""
     parts = Parts(
         owner=OWNER,

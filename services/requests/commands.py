@@ -168,6 +168,7 @@ class Accept(OnRequest):
 class AcceptInPart(Accept):
     """Have a part of it carried out, and refuse the rest on a ground."""
 
+    kind: Kind
     scope: Mapping[str, Any]
     ground: Ground
     facts: str

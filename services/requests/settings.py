@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
 from shared.settings import ServiceSettings
+from shared.staff import read_key_set
 
 
 class Settings(ServiceSettings):
@@ -30,3 +34,13 @@ class Settings(ServiceSettings):
     @property
     def export_patience(self) -> timedelta:
         return timedelta(hours=self.export_hours)
+
+    staff_key_set_file: Path | None = None
+    """A JWK set: keys that sign tokens of staff. Without one nobody is let in at their door."""
+    privacy_mailbox: str = "privacy@adieu.example"
+    """Where people write to."""
+
+    @cached_property
+    def staff_keys(self) -> Mapping[str, Any]:
+        """The keys that show whether a token of staff is good, by their ids."""
+        return read_key_set(self.staff_key_set_file) if self.staff_key_set_file else {}

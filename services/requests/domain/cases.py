@@ -131,6 +131,7 @@ GROUND_NOT_ALLOWED = Refusal("ground-not-allowed")
 EXTENDED_ALREADY = Refusal("extended-already")
 TOO_LATE = Refusal("too-late-to-extend")
 NO_EXTENSION = Refusal("extension-not-allowed")
+OTHER_KIND = Refusal("part-of-another-kind")
 NO_FEE = Refusal("fee-not-allowed")
 FIRST_IS_FREE = Refusal("first-record-is-free")
 NOT_SPOKEN = Refusal("spoken-not-allowed")
@@ -223,6 +224,12 @@ def same_wish(request: Request, others: tuple[Request, ...]) -> Request | None:
         if alike and other.known and not other.ended and other.request_id != request.request_id:
             return other
     return None
+
+
+def ends_with_account(request: Request) -> bool:
+    """Tell whether a request ends when its account is cancelled: not the one that is carried out by that."""
+    carried_out = request.kind is Kind.DELETION and request.state is State.ACCEPTED
+    return not (carried_out and "everything" in request.scope)
 
 
 def decide_code(request: Request, now: datetime, *, right: bool) -> tuple[Request, Refusal | None]:

@@ -23,6 +23,7 @@ from services.requests.commands import (
 )
 from services.requests.domain.cases import (
     NOT_SPOKEN,
+    OTHER_KIND,
     Request,
     State,
     Step,
@@ -39,7 +40,7 @@ from services.requests.domain.cases import (
     stepped,
 )
 from services.requests.handlers import access, corrections, deletions, withdrawals
-from services.requests.handlers.desk import Outcome, ended, keep, moved, one_by_one, say, taken, tell
+from services.requests.handlers.desk import Outcome, ask_who, ended, keep, moved, one_by_one, say, taken, tell
 from services.requests.handlers.registry import handlers
 from services.requests.law import law_named, law_of
 from services.requests.repository import cases
@@ -73,7 +74,7 @@ async def submit(work: Work, command: Submit) -> Outcome:
     law = law_of(command.region)
     if command.channel is Channel.SPOKEN and not law.spoken_allowed:
         return NOT_SPOKEN
-    if there := await cases.take(work.connection, command.request_id):
+    if there := await _there(work, command):
         return there
     request = received(_asked_for(work, command, law.name), law, known=command.known)
     if command.known:
@@ -86,7 +87,15 @@ async def submit(work: Work, command: Submit) -> Outcome:
     told = {"request_id": request.request_id, "kind": request.kind, "channel": request.channel}
     work.announce(RequestReceived(**work.stamp(command), **told, due_at=request.due_at))
     await tell(work, command, request, "request-received", due_at=request.due_at)
+    if not request.known:
+        await ask_who(work, command, request)
     return await opened(work, command, request)
+
+
+async def _there(work: Work, command: Submit) -> Request | None:
+    """Find what the same wish has made before: the request, or the one that it was a repeat of."""
+    same = await cases.take(work.connection, command.request_id)
+    return same or await cases.find(work.connection, command.reference)
 
 
 def _asked_for(work: Work, command: Submit, law: str) -> Request:
@@ -171,6 +180,8 @@ async def _accept(work: Work, command: Accept, *, in_part: bool) -> Outcome:
     if isinstance(request, Refusal):
         return request
     if isinstance(command, AcceptInPart):
+        if command.kind is not request.kind:
+            return OTHER_KIND
         request = replace(request, scope=command.scope, ground=command.ground)
     as_is = await deletions.preview_digest(work, request) if request.kind is Kind.DELETION else None
     accepted = decide_accept(request, work.now, in_part=in_part, shown=command.shown, as_is=as_is)

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
+from services.requests.codes import code_of
 from services.requests.commands import OnRequest
 from services.requests.domain.audit import line_after
-from services.requests.domain.cases import NO_SUCH_REQUEST, Request, Step, look_at, stepped
+from services.requests.domain.cases import NO_SUCH_REQUEST, Request, Step, ends_with_account, look_at, stepped
 from services.requests.law import Law, law_named
 from services.requests.repository import cases
 from shared.bus import Work
@@ -72,10 +73,16 @@ async def tell(work: Work, command: Command, request: Request, notice: str, **pa
     work.announce(PersonTold(**stamp, request_id=request.request_id, notice=notice, parameters=said))
 
 
+async def ask_who(work: Work, command: Command, request: Request, notice: str = "prove-it-is-you") -> None:
+    """Send the code to the account's contact, wherever the wish came from."""
+    code = code_of(work.settings.internal_token, request.request_id)
+    await tell(work, command, request, notice, code=code, expires_at=request.ends_at)
+
+
 async def say(work: Work, command: Command, request: Request, notice: str, **said: Any) -> None:  # noqa: ANN401 - what a template takes
     """Tell the person what somebody has put in words, and keep the words as long as they may have to be explained."""
     kept = {"request_id": request.request_id, "account_id": request.account_id, "notice": notice, "said": said}
-    await cases.add_decision(work.connection, {"id": uuid4(), **kept}, work.now)
+    await cases.add_decision(work.connection, {"id": uuid4(), **kept}, work.now, ended=request.ended)
     await tell(work, command, request, notice, **said)
 
 
@@ -87,6 +94,13 @@ async def ended(work: Work, command: Command, request: Request, step: Step, acto
     kept = await keep(work, after, actor)
     work.announce(RequestEnded(**work.stamp(command), request_id=kept.request_id, how=kept.state))
     return kept
+
+
+async def end_with_account(work: Work, command: Command) -> None:
+    """End what is open of an account that is cancelled: what was written goes with it, the record stays."""
+    for request in await cases.open_of(work.connection, command.account_id):
+        if ends_with_account(request):
+            await ended(work, command, request, Step.CANCEL_ACCOUNT, "account-cancelled")
 
 
 async def fulfil(

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from services.requests.codes import code_of, is_code
+from services.requests.codes import is_code
 from services.requests.commands import JudgeEvidence, RecordEvidence, ShowCode
 from services.requests.domain.cases import NO_SUCH_EVIDENCE, Request, decide_code, decide_verify
 from services.requests.handlers.cases import opened
-from services.requests.handlers.desk import Outcome, keep, one_by_one, taken, tell
+from services.requests.handlers.desk import Outcome, keep, one_by_one, taken
 from services.requests.handlers.registry import handlers
 from services.requests.repository import cases
 from shared.bus import Work
-from shared.commands import Command, Refusal
+from shared.commands import Refusal
 from shared.contracts.requests import IdentityVerified
-
-
-async def ask_who(work: Work, command: Command, request: Request, notice: str = "prove-it-is-you") -> None:
-    """Send the code to the account's contact, wherever the wish came from."""
-    code = code_of(work.settings.internal_token, request.request_id)
-    await tell(work, command, request, notice, code=code, expires_at=request.ends_at)
 
 
 @handlers.of(ShowCode)

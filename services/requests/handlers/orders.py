@@ -15,6 +15,7 @@ from services.requests.commands import (
     Remind,
     TakeReceipt,
 )
+from services.requests.handlers.desk import end_with_account
 from services.requests.handlers.registry import handlers
 from services.requests.models import OWNER
 from services.requests.repository import orders
@@ -95,6 +96,7 @@ async def open_orders(work: Work, commands: Sequence[OpenOrder]) -> None:
         )
         before = ledger.order(command.order_id, command.account_id)
         ledger.enter(command, rollcall.opened(before, owners, heard))
+        await end_with_account(work, command)
     await ledger.close(work)
     failpoints.reach("rollcall.opened")
     await OWNER.erase(work, commands)

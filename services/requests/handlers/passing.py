@@ -9,8 +9,7 @@ from typing import Any
 from services.requests.commands import Extend, PassTime
 from services.requests.domain.cases import Request, Step, stepped, time_step
 from services.requests.handlers.cases import extend
-from services.requests.handlers.desk import Outcome, ended, keep, one_by_one, taken, tell
-from services.requests.handlers.identity import ask_who
+from services.requests.handlers.desk import Outcome, ask_who, ended, keep, one_by_one, taken, tell
 from services.requests.handlers.registry import handlers
 from services.requests.law import law_named
 from shared.bus import Work

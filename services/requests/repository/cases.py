@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, RowMapping, func, insert, or_, select, update
+from sqlalchemy import Row, RowMapping, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,6 +22,7 @@ from services.requests.models import (
 )
 from services.requests.models import Request as RequestRow
 from shared.contracts.requests import Channel, Ground, Kind
+from shared.pages import Cursor
 
 WORDS_KEPT: Mapping[Any, timedelta] = {
     RequestWords: timedelta(days=90),
@@ -53,7 +54,7 @@ async def see(connection: AsyncConnection, request_id: UUID) -> Request | None:
 
 
 def _request(row: Row[Any]) -> Request:
-    values = dict(row._mapping)  # noqa: SLF001 - its public name
+    values = {name: value for name, value in row._mapping.items() if name != "reference"}  # noqa: SLF001 - its public name
     return Request(
         **values
         | {
@@ -132,6 +133,31 @@ async def find(connection: AsyncConnection, reference: str) -> Request | None:
     return _request(row) if row else None
 
 
+async def of_account(
+    connection: AsyncConnection, account_id: UUID, limit: int, after: Cursor | None
+) -> list[tuple[Request, str]]:
+    """List what a person has asked for, each with a reference, latest first; one more than the limit, if there is."""
+    of_it = select(func.min(RequestReference.reference)).where(RequestReference.request_id == RequestRow.request_id)
+    query = (
+        _REQUESTS.add_columns(of_it.scalar_subquery().label("reference"))
+        .where(RequestRow.account_id == account_id)
+        .order_by(RequestRow.received_at.desc(), RequestRow.request_id.desc())
+        .limit(limit + 1)
+    )
+    if after:
+        place = tuple_(RequestRow.received_at, RequestRow.request_id)
+        query = query.where(place < tuple_(after.at, after.id))
+    return [(_request(row), row.reference or "") for row in await connection.execute(query)]
+
+
+async def queue(connection: AsyncConnection, limit: int, after: Cursor | None) -> list[Request]:
+    """List what has not ended, by due date; one more than the limit, if there is."""
+    query = _REQUESTS.where(NOT_ENDED).order_by(RequestRow.due_at, RequestRow.request_id).limit(limit + 1)
+    if after:
+        query = query.where(tuple_(RequestRow.due_at, RequestRow.request_id) > tuple_(after.at, after.id))
+    return [_request(row) for row in await connection.execute(query)]
+
+
 # What was written
 
 
@@ -155,9 +181,10 @@ async def words(connection: AsyncConnection, request_id: UUID) -> Sequence[RowMa
     return (await connection.execute(mine)).mappings().all()
 
 
-async def add_decision(connection: AsyncConnection, values: Mapping[str, Any], now: datetime) -> None:
-    """Keep what was told about a request."""
-    await connection.execute(insert(RequestDecision), {**values, "said_at": now, "ends_at": _far(now)})
+async def add_decision(connection: AsyncConnection, values: Mapping[str, Any], now: datetime, *, ended: bool) -> None:
+    """Keep what was told about a request, which may have ended by it."""
+    ends_at = now + WORDS_KEPT[RequestDecision] if ended else _far(now)
+    await connection.execute(insert(RequestDecision), {**values, "said_at": now, "ends_at": ends_at})
 
 
 async def decisions(connection: AsyncConnection, request_id: UUID) -> Sequence[RowMapping]:
