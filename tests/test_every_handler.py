@@ -258,7 +258,7 @@ def about_an_owner(kind: type[OwnerAnnounced | OwnerLeft], **fields: object) -> 
 ANNOUNCED = about_an_owner(OwnerAnnounced, phase=Phase.DATA, categories=("diary",))
 LEFT = about_an_owner(OwnerLeft)
 
-CASES = (
+CASES: tuple[Case, ...] = (
     Case("account", Register, (), REGISTER),
     Case("account", ConfirmRegistration, (REGISTER,), CONFIRM),
     Case("account", OpenSession, ACCOUNT, logged_in(ANNA)),

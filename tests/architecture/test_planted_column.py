@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from uuid import UUID
 
 import pytest
 from sqlalchemy import Text, Uuid
@@ -36,7 +37,7 @@ class Planted(PlantedBase):
     __tablename__ = "planted"
     __table_args__ = rows(OfAccount())
 
-    account_id: Mapped[Uuid] = opaque("random id", Uuid, primary_key=True)
+    account_id: Mapped[UUID] = opaque("random id", Uuid, primary_key=True)
     whereabouts: Mapped[str] = personal(Category.NICKNAME)
 
 

@@ -18,10 +18,13 @@ from sqlalchemy import text
 
 from services.account.commands import ChangeProfile
 from services.requests import packing
-from services.requests.commands import AddFeedback, Picture
+from services.requests.api.packages import _streamed
+from services.requests.commands import AddFeedback, KeepChunk, OpenPackage, Picture
+from services.requests.handlers.access import Opened
 from services.requests.reminder import remind_once
 from services.requests.sealing import Chunks, Wrapping, read_wrapping
 from shared import failpoints
+from shared.commands import Command
 from shared.contracts.account import AccountCancelled, Origin
 from shared.contracts.receipts import ExportCompleted, ExportPart
 from shared.contracts.requests import ExportOrdered, PackageEnded, RequestFulfilled
@@ -44,9 +47,14 @@ async def house(room: OpenRoom) -> AsyncIterator[House]:
 
 
 async def say(house: House, words: str, *pictures: bytes) -> None:
-    written = {"feedback_id": named("feedback", words), "text": words, "submitted_at": NOON}
-    drawn = tuple(Picture(each, "image/png") for each in pictures)
-    await house.requests.does(AddFeedback(account_id=ANNA.account_id, pictures=drawn, **written))
+    written = AddFeedback(
+        account_id=ANNA.account_id,
+        feedback_id=named("feedback", words),
+        text=words,
+        submitted_at=NOON,
+        pictures=tuple(Picture(each, "image/png") for each in pictures),
+    )
+    await house.requests.does(written)
 
 
 # What is in it
@@ -385,14 +393,14 @@ async def test_a_cancellation_while_a_package_is_made_leaves_no_chunk(
     monkeypatch.setattr(packing, "CHUNK", 500)
     await house.wishes()
     await house.owners_answer()
-    kept = packing.Making._do  # noqa: SLF001 - cancels between two chunks
+    execute = house.door.app.state.service.bus.execute
 
-    async def cancelled_first(making: packing.Making, command: packing.KeepChunk) -> None:
-        if making.number == 2:
+    async def cancelled_first(*commands: Command) -> list[object]:
+        if any(isinstance(each, KeepChunk) and each.chunk.number == 2 for each in commands):
             await house.requests.hears(CANCELLED)
-        await kept(making, command)
+        return list(await execute(*commands))
 
-    monkeypatch.setattr(packing.Making, "_do", cancelled_first)
+    monkeypatch.setattr(house.door.app.state.service.bus, "execute", cancelled_first)
     assert not await house.packs()
     assert await house.requests.held_of(ANNA.account_id) == {}
 
@@ -452,11 +460,10 @@ async def test_a_download_of_what_is_ended_meanwhile_breaks_off(
     monkeypatch.setattr(packing, "CHUNK", 500)
     await house.package()
     service = house.door.app.state.service
-    api = import_module("services.requests.api.packages")
-    opened = (
-        await house.requests.does(api.OpenPackage(account_id=ANNA.account_id, request_id=named("access", "anna")))
-    )[0]
-    stream = api._streamed(service, opened)  # noqa: SLF001 - as the server reads it
+    fetching = OpenPackage(account_id=ANNA.account_id, request_id=named("access", "anna"))
+    (opened,) = await house.requests.does(fetching)
+    assert isinstance(opened, Opened)
+    stream = _streamed(service, opened)
     got = await anext(stream)
     await house.door.ask("POST", f"/packages/{named('access', 'anna')}/arrived", by=house.door.token_of(ANNA))
 
