@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -60,7 +61,7 @@ async def pack_once(service: Service, wrapping: Wrapping) -> bool:
         due = await packages.to_make(connection, service.clock())
         over = await packages.over(connection, service.clock())
     ends = [EndPackage(account_id=each.account_id, request_id=each.request_id, arrived=False) for each in over]
-    written = [await _written(service, wrapping, row) for row in due]
+    written = await asyncio.gather(*(_written(service, wrapping, row) for row in due))
     finished = [each for each in written if each]
     if not (ends or finished):  # an empty transaction would wake whoever waits for work: this very task
         return False

@@ -32,6 +32,9 @@ OPEN_TO_ANYBODY = {
     "account GET /v1/cancellations/{reference}": "the reference is the key, also when nobody can log in",
     "account POST /v1/cancellations/{reference}/continue": "the token is the proof",
     "account POST /v1/cancellations/{reference}/confirm": "token and password are the proof",
+    "requests POST /v1/package-links/{link}/code": "the code goes to the contact of whose data it is, whoever asks",
+    "requests POST /v1/package-links/{link}/fetch": "link and mailed code are the proof",
+    "requests POST /v1/package-links/{link}/arrived": "the link is the proof, and ends only what was fetched",
     "requests GET /v1/orders/{reference}": "the reference is the key, also when the account is gone",
 }
 """Routes without log-in, each with its reason; any other one has to ask who it is."""
@@ -44,6 +47,8 @@ OF_ANNA: dict[str, str] = {
     "number": "1",
     "change_id": str(named("change")),
     "reference": "a" * 43,
+    "request_id": str(named("access", ANNA.name)),
+    "link": "b" * 43,
 }
 """What stands in the addresses of things that are Anna's; a new kind of thing needs its line here."""
 
