@@ -20,7 +20,6 @@ from services.requests.package.sheets import Slices
 from services.requests.repository import packages
 from services.requests.sealing import Chunks, Wrapping, open_part, private_key, read_wrapping
 from services.requests.settings import Settings
-from shared import failpoints
 from shared.background import again_and_again, at_once, rest
 from shared.commands import Refusal
 from shared.database import sole_holder
@@ -109,7 +108,6 @@ class Making:
         about = About(self.request_id, self.service.clock())
         missing = await fill(self._archive, about, await self._answers(), self._keep_what_is_ready)
         await self._keep_what_is_ready()
-        failpoints.reach("package.written")
         return FinishPackage(
             account_id=self.account_id,
             request_id=self.request_id,
@@ -151,7 +149,6 @@ class Making:
             (outcome,) = await self.service.bus.execute(keep)
             if isinstance(outcome, Refusal):
                 raise NoLongerWanted
-            failpoints.reach("package.chunk")
 
     def _next(self, content: bytes, *, last: bool) -> Chunk:
         self.number += 1
