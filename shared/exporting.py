@@ -107,7 +107,7 @@ class Sheet:
         return tuple_(*self._key) > tuple_(*place)
 
     def _rows_at_once(self) -> int:
-        if any(isinstance(column.type, LargeBinary) for column in self._columns):
+        if any(isinstance(column.type, LargeBinary) and not _is_secret(column) for column in self._columns):
             return LARGE_ROWS
         return MANY_ROWS if self._table.info["rows"].many else ROWS
 
