@@ -1,4 +1,4 @@
-"""The one road below both doors: lock the accounts, bar the closed ones, hand each command to its one handler."""
+"""The one road below both doors: lock the accounts, bar what may not be, hand each command to its one handler."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared import failpoints
 from shared.clock import Clock
-from shared.commands import ACCOUNT_CLOSED, Command, Lock
+from shared.commands import ACCOUNT_CLOSED, CATEGORY_ERASED, CONSENT_WITHDRAWN, Command, Lock, Refusal
+from shared.consents import barred_among
 from shared.contracts.base import AccountEvent, Event
 from shared.database import lock_accounts
+from shared.marks import older_than_marks
 from shared.messaging import outbox
 from shared.settings import ServiceSettings
 from shared.tables import ClosedAccount
@@ -168,11 +170,11 @@ class CommandBus:
         """Carry out commands whose accounts are locked; one outcome each, in their order."""
         outcomes: list[object] = [None] * len(commands)
         for wave in waves(commands):
-            # Asked anew for each wave: the one before may have closed an account.
-            closed = await self._closed(work, [commands[i] for i in wave])
-            due = [i for i in wave if commands[i].account_id not in closed]
-            for index in wave:
-                outcomes[index] = ACCOUNT_CLOSED
+            # Asked anew for each wave: the one before may have closed an account, or withdrawn consent.
+            barred = await self._barred(work, [commands[i] for i in wave])
+            for index, refusal in zip(wave, barred, strict=True):
+                outcomes[index] = refusal
+            due = [index for index in wave if outcomes[index] is None]
             if due:
                 handler = self._handlers[type(commands[wave[0]])]
                 failpoints.reach("bus.handling")
@@ -182,8 +184,24 @@ class CommandBus:
                     outcomes[index] = answer
         return outcomes
 
-    async def _closed(self, work: Work, wave: Sequence[Command]) -> set[UUID]:
-        """Tell which accounts bar these commands. Without a lock the answer would be worth nothing."""
-        if wave[0].outlives_account or wave[0].lock is Lock.NONE:
-            return set()
-        return await closed_among(work, {command.account_id for command in wave})
+    async def _barred(self, work: Work, wave: Sequence[Command]) -> list[Refusal | None]:
+        """Say of each of these commands why it is barred: account closed, category erased since, consent withdrawn.
+
+        Without a lock the answer would be worth nothing.
+        """
+        if wave[0].lock is Lock.NONE:
+            return [None] * len(wave)
+        closed: set[UUID] = set()
+        if not wave[0].outlives_account:
+            closed = await closed_among(work, {command.account_id for command in wave})
+        withdrawn = await barred_among(work.connection, self.source, wave, self.settings.lateness)
+        older = await older_than_marks(work.connection, wave)
+        barred: list[Refusal | None] = []
+        for command, is_withdrawn, is_old in zip(wave, withdrawn, older, strict=True):
+            if command.account_id in closed:
+                barred.append(ACCOUNT_CLOSED)
+            elif is_old:
+                barred.append(CATEGORY_ERASED)
+            else:
+                barred.append(CONSENT_WITHDRAWN if is_withdrawn else None)
+        return barred

@@ -73,6 +73,7 @@ class Problem(Exception):  # noqa: N818 - the field's word, RFC 9457
 
 _STATUS_OF = {
     "account-closed": HTTPStatus.GONE,
+    "consent-withdrawn": HTTPStatus.FORBIDDEN,
     "changed-meanwhile": HTTPStatus.PRECONDITION_FAILED,
     "credentials-wrong": HTTPStatus.UNAUTHORIZED,
     "password-too-common": HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -128,6 +128,54 @@ def add_exports() -> None:
     silence_statistics([("exports", "after")])
 
 
+def add_consent_periods() -> None:
+    """Add the periods in which consent is withdrawn, or given again."""
+    op.create_table(
+        "consent_periods",
+        sa.Column("account_id", sa.Uuid, primary_key=True),
+        sa.Column("scope", sa.Text, primary_key=True),
+        sa.Column("since", MOMENT, primary_key=True),
+        sa.Column("until", MOMENT),
+        sa.Column("given", sa.Boolean, nullable=False),
+    )
+    silence_statistics(("consent_periods", column) for column in ("scope", "since", "until", "given"))
+
+
+def add_category_marks() -> None:
+    """Add the marks of categories that were erased while the account stays."""
+    op.create_table(
+        "category_marks",
+        sa.Column("order_id", sa.Uuid, primary_key=True),
+        sa.Column("category", sa.Text, primary_key=True),
+        sa.Column("account_id", sa.Uuid, nullable=False),
+        sa.Column("marked_at", MOMENT, nullable=False),
+        sa.Column("count", sa.Integer, nullable=False),
+        sa.Column("ground", sa.Text),
+        sa.Column("erased", sa.Boolean, nullable=False),
+    )
+    op.create_index("category_marks_account", "category_marks", ["account_id"])
+    op.create_index("category_marks_marked_at", "category_marks", ["marked_at"])
+    unfinished = sa.text("NOT erased")
+    op.create_index("category_marks_unfinished", "category_marks", ["order_id"], postgresql_where=unfinished)
+
+
+def add_changes() -> None:
+    """Add who has changed what, for services whose fields can be put right."""
+    op.create_table(
+        "changes",
+        sa.Column("id", sa.Uuid, primary_key=True),
+        sa.Column("account_id", sa.Uuid, nullable=False),
+        sa.Column("field", sa.Text, nullable=False),
+        sa.Column("changed_at", MOMENT, nullable=False),
+        sa.Column("request_id", sa.Uuid),
+        sa.Column("outcome", sa.Text, nullable=False),
+        sa.Column("reason", sa.Text),
+    )
+    op.create_index("changes_account", "changes", ["account_id"])
+    op.create_index("changes_request", "changes", ["request_id", "field"], unique=True)
+    silence_statistics([("changes", "field"), ("changes", "changed_at")])
+
+
 def silence_statistics(columns: Iterable[tuple[str, str]]) -> None:
     """Keep the planner's statistics free of people's values: it would keep those of deleted rows."""
     for table, column in columns:

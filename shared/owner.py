@@ -12,12 +12,13 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared import failpoints
+from shared.apart import Apart
 from shared.bus import Work
-from shared.commands import Command, ContinueErasure, EraseAccount, ExportAccount
+from shared.commands import Command, ContinueErasure, CountData, EraseAccount, EraseCategories, ExportAccount
 from shared.contracts.account import AccountCancelled
 from shared.contracts.base import Event
 from shared.contracts.receipts import ITEMS, DataErased, Item, Outcome, OwnerAnnounced, Phase
-from shared.contracts.requests import ErasureOrdered, ExportOrdered, OwnerAdmitted
+from shared.contracts.requests import ErasureOrdered, ExportOrdered, OwnerAdmitted, PreviewOrdered
 from shared.contracts.topics import DATA_OWNERS
 from shared.exporting import Exporting
 from shared.personal_data import Erasure, Held
@@ -83,6 +84,13 @@ def _mark(work: Work, account_id: UUID, receipt: Receipt) -> dict[str, object]:
     }
 
 
+def _erasing(event: ErasureOrdered) -> Command:
+    account_id, order_id = event.account_id, event.order_id
+    if event.categories is None:
+        return EraseAccount(account_id=account_id, caused_by=event, order_id=order_id)
+    return EraseCategories(account_id=account_id, caused_by=event, order_id=order_id, categories=event.categories)
+
+
 class DataOwner:
     """A service as an owner of personal data: its name, its phase, and the tables that it answers for."""
 
@@ -92,6 +100,7 @@ class DataOwner:
         self.metadata = (*metadata, SharedBase.metadata)
         self.erasure = Erasure(*self.metadata)
         self.exporting = Exporting(self.erasure)
+        self.apart = Apart(self.erasure)
         self.admitted = asyncio.Event()
         """Set once every order asks this owner; only then may it take data."""
         if name in DATA_OWNERS:
@@ -107,15 +116,18 @@ class DataOwner:
             owner=self.name,
             phase=self.phase,
             categories=tuple(self.erasure.categories),
+            choosable=tuple(self.apart.choosable),
         )
 
     def command_for(self, event: Event) -> Command | None:
-        """Translate what tells an owner to erase, or to export: the cancellation, or an order that names it."""
+        """Translate what tells an owner to erase, count or export: the cancellation, or an order that names it."""
         match event:
             case AccountCancelled():
                 return EraseAccount(account_id=event.account_id, caused_by=event, order_id=event.order_id)
             case ErasureOrdered() if self.name in event.owners:
-                return EraseAccount(account_id=event.account_id, caused_by=event, order_id=event.order_id)
+                return _erasing(event)
+            case PreviewOrdered() if self.name in event.owners:
+                return CountData(account_id=event.account_id, caused_by=event, request_id=event.request_id)
             case ExportOrdered() if self.name in event.owners:
                 return ExportAccount(
                     account_id=event.account_id,

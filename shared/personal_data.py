@@ -45,6 +45,7 @@ class Category(StrEnum):
     AVATAR = "avatar"
     REGION_AND_LANGUAGE = "region-and-language"
     POLICY_AGREEMENT = "policy-agreement"
+    CONSENT = "consent"
     CREATION_TIME = "creation-time"
     LOGIN_TIMES = "login-times"
     INSTALLMENTS = "installments"
@@ -53,6 +54,7 @@ class Category(StrEnum):
     FEEDBACK = "feedback"
     CONTACT = "contact"
     MESSAGES = "messages"
+    CHANGES = "changes"
     REQUEST_MAILS = "request-mails"
     REQUEST_EVIDENCE = "request-evidence"
     REQUEST_DECISIONS = "request-decisions"
@@ -66,33 +68,59 @@ class Processing:
     purpose: str
     legal_basis: str
     retention: str
+    bound: str | None = None
+    """Why it cannot go while the account stays; none where the person can have it erased alone."""
 
 
 CONTRACT = "contract, Art. 6 (1) b"
 DUTY = "legal obligation, Art. 6 (1) c"
 _WITH_ACCOUNT = "until the account is cancelled"
+LOGS_IN = "without it nobody could log in, or everybody"
+ANSWERED = "is needed to answer a request"
 
 PROCESSING: Mapping[Category, Processing] = {
-    Category.EMAIL: Processing("to log in", CONTRACT, _WITH_ACCOUNT),
-    Category.PASSWORD: Processing("to log in", CONTRACT, _WITH_ACCOUNT),
-    Category.SECOND_FACTOR: Processing("to log in", CONTRACT, "until the person turns it off"),
+    Category.EMAIL: Processing("to log in", CONTRACT, _WITH_ACCOUNT, LOGS_IN),
+    Category.PASSWORD: Processing("to log in", CONTRACT, _WITH_ACCOUNT, LOGS_IN),
+    Category.SECOND_FACTOR: Processing("to log in", CONTRACT, "until the person turns it off", LOGS_IN),
     Category.NICKNAME: Processing("to be addressed", CONTRACT, _WITH_ACCOUNT),
     Category.AVATAR: Processing("to be recognised", CONTRACT, _WITH_ACCOUNT),
-    Category.REGION_AND_LANGUAGE: Processing("to apply the person's law and language", CONTRACT, _WITH_ACCOUNT),
-    Category.POLICY_AGREEMENT: Processing("to show what was agreed to", CONTRACT, _WITH_ACCOUNT),
-    Category.CREATION_TIME: Processing("to keep the account", CONTRACT, _WITH_ACCOUNT),
-    Category.LOGIN_TIMES: Processing("to show the person who logged in", CONTRACT, "for 180 days"),
-    Category.INSTALLMENTS: Processing("to collect what is owed", CONTRACT, "until paid or lapsed"),
-    Category.CANCELLATION: Processing("to carry out the cancellation", CONTRACT, _WITH_ACCOUNT),
+    Category.REGION_AND_LANGUAGE: Processing(
+        "to apply the person's law and language", CONTRACT, _WITH_ACCOUNT, "says which law protects the person"
+    ),
+    Category.POLICY_AGREEMENT: Processing(
+        "to show what was agreed to", CONTRACT, _WITH_ACCOUNT, "is what all processing stands on"
+    ),
+    Category.CONSENT: Processing(
+        "to keep to what was withdrawn, and to show it", DUTY, _WITH_ACCOUNT, "is what all processing stands on"
+    ),
+    Category.CREATION_TIME: Processing("to keep the account", CONTRACT, _WITH_ACCOUNT, "is the account's"),
+    Category.LOGIN_TIMES: Processing(
+        "to show the person who logged in", CONTRACT, "for 180 days", "shows who has used the account"
+    ),
+    Category.INSTALLMENTS: Processing("to collect what is owed", CONTRACT, "until paid or lapsed", "is owed"),
+    Category.CANCELLATION: Processing(
+        "to carry out the cancellation", CONTRACT, _WITH_ACCOUNT, "is being carried out"
+    ),
     Category.DEVICE_DATA: Processing("to show what devices report", CONTRACT, "until the device is unbound"),
     Category.FEEDBACK: Processing("to answer feedback", CONTRACT, _WITH_ACCOUNT),
-    Category.CONTACT: Processing("to send messages", CONTRACT, "until the last message has gone out"),
-    Category.MESSAGES: Processing("to send messages and show notices", CONTRACT, "sent, or shown for 90 days"),
-    Category.REQUEST_MAILS: Processing("to answer a request", DUTY, "for 90 days after the request has ended"),
-    Category.REQUEST_EVIDENCE: Processing("to know who may ask", DUTY, "for 30 days after the request has ended"),
-    Category.REQUEST_DECISIONS: Processing("to explain a decision", DUTY, "for a year after the request has ended"),
+    Category.CONTACT: Processing(
+        "to send messages", CONTRACT, "until the last message has gone out", "messages need somewhere to go"
+    ),
+    Category.MESSAGES: Processing(
+        "to send messages and show notices", CONTRACT, "sent, or shown for 90 days", "messages are owed"
+    ),
+    Category.CHANGES: Processing("to show who changed what, and when", DUTY, _WITH_ACCOUNT, ANSWERED),
+    Category.REQUEST_MAILS: Processing(
+        "to answer a request", DUTY, "for 90 days after the request has ended", ANSWERED
+    ),
+    Category.REQUEST_EVIDENCE: Processing(
+        "to know who may ask", DUTY, "for 30 days after the request has ended", ANSWERED
+    ),
+    Category.REQUEST_DECISIONS: Processing(
+        "to explain a decision", DUTY, "for a year after the request has ended", ANSWERED
+    ),
     Category.UNHANDLED_MESSAGES: Processing(
-        "to lose nothing", CONTRACT, "until handled, or the account is cancelled"
+        "to lose nothing", CONTRACT, "until handled, or the account is cancelled", "nobody knows yet what it is"
     ),
 }
 
@@ -162,6 +190,10 @@ class OfAccount:
 
     column: str = "account_id"
     many: bool = False
+    part_of: tuple[str, str] | None = None
+    """Of a table with many rows: in which column each names the row of an earlier table that it belongs to."""
+    about: Category | None = None
+    """What the rows are there for: erased alone, it takes along what else stands in them."""
 
 
 @dataclass(frozen=True)
@@ -235,17 +267,20 @@ CHUNK = 10_000
 """So many rows of one account at most are erased in one transaction, of a table that can hold many."""
 
 
-class _Step:
-    """The erasure of one table: deletes, and counts by category what it has deleted."""
+class Step:
+    """The erasure of one table: deletes, and counts by category what it has deleted.
 
-    def __init__(self, table: Table) -> None:
+    With `bereft` only rows whose row in an earlier table is gone, of a table that says where they belong.
+    """
+
+    def __init__(self, table: Table, *, bereft: bool = False) -> None:
         self.categories = personal_columns(table)
         self.account = account = table.columns[table.info["rows"].column]
         self.many: bool = table.info["rows"].many
         accounts: Any = bindparam("accounts", type_=ARRAY(Uuid))
         gone = (
             delete(table)
-            .where(_some_of(table, account) if self.many else account == any_(accounts))
+            .where(_some_of(table, account, bereft=bereft) if self.many else account == any_(accounts))
             .returning(account.label("account"), *(present(*each) for each in self.categories.items()))
             .cte()
         )
@@ -255,14 +290,24 @@ class _Step:
         self.statement: Select[Any] = sql_select(gone.columns.account, *counts).group_by(gone.columns.account)
 
 
-def _some_of(table: Table, account: Column[Any]) -> ColumnElement[bool]:
+def _some_of(table: Table, account: Column[Any], *, bereft: bool) -> ColumnElement[bool]:
     """Write which rows of a large table are next: at most a chunk of each account, by their place in the file."""
+    which = f" AND {is_bereft(table)}" if bereft else ""
     places = text(
         f"{table.name}.ctid = ANY(ARRAY(SELECT next.ctid FROM unnest(:accounts) AS wanted(id),"  # noqa: S608 - names of ours
-        f" LATERAL (SELECT ctid FROM {table.name} WHERE {account.name} = wanted.id LIMIT :chunk) AS next))"
+        f" LATERAL (SELECT ctid FROM {table.name} WHERE {account.name} = wanted.id{which} LIMIT :chunk) AS next))"
     )
     bound = places.bindparams(bindparam("accounts", type_=ARRAY(Uuid)), bindparam("chunk", type_=Integer))
     return cast("ColumnElement[bool]", bound)
+
+
+def is_bereft(table: Table) -> str:
+    """Write that the row is gone that a row of a large table belongs to; always so where it belongs to none."""
+    part_of = table.info["rows"].part_of
+    if not part_of:
+        return "true"
+    column, whole = part_of
+    return f"NOT EXISTS (SELECT FROM {whole} AS whole WHERE whole.id = {table.name}.{column})"
 
 
 @dataclass(frozen=True)
@@ -283,7 +328,7 @@ class Erasure:
         tables = [table for each in metadata for table in each.tables.values()]
         self.tables = [table for table in tables if isinstance(table.info.get("rows"), OfAccount)]
         """What is the account's: erased in this order, and exported."""
-        self._steps = [_Step(table) for table in self.tables]
+        self._steps = [Step(table) for table in self.tables]
         self.categories = tuple(sorted({category for step in self._steps for category in step.categories}))
 
     def nothing_of(self, account: InstrumentedAttribute[UUID]) -> ColumnElement[bool]:
@@ -320,10 +365,11 @@ class Erasure:
         return Erased(items, frozenset(unfinished))
 
     def _items(self, counts: Mapping[Category, int], held: Mapping[Category, Hold]) -> tuple[Item, ...]:
-        return tuple(_item(category, counts.get(category, 0), held.get(category)) for category in self.categories)
+        return tuple(item(category, counts.get(category, 0), held.get(category)) for category in self.categories)
 
 
-def _item(category: Category, count: int, hold: Hold | None) -> Item:
+def item(category: Category, count: int, hold: Hold | None) -> Item:
+    """Write an item of a receipt."""
     if hold:
         return Item(category=category, outcome=Outcome.KEPT, count=hold.count, ground=hold.ground, until=hold.until)
     return Item(category=category, outcome=Outcome.ERASED if count else Outcome.NOTHING_HELD, count=count)

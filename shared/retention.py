@@ -15,7 +15,7 @@ from shared.background import again_and_again
 from shared.clock import Clock
 from shared.contracts.topics import LONGEST_RETENTION
 from shared.owner import DataOwner
-from shared.tables import ClosedAccount, DeadLetter, Export, Inbox, Tries
+from shared.tables import CategoryMark, ClosedAccount, DeadLetter, Export, Inbox, Tries
 
 SWEEP_SECONDS = 60.0
 NAMELESS_KEPT = timedelta(days=7)
@@ -45,6 +45,7 @@ def kept_by_every_service(owner: DataOwner, mark_retention: timedelta) -> Sequen
         Keep(Export.ordered_at, LONGEST_RETENTION),
         Keep(DeadLetter.parked_at, NAMELESS_KEPT, nameless),
         Keep(DeadLetter.parked_at, mark_retention, of_closed),
+        Keep(CategoryMark.marked_at, mark_retention, CategoryMark.erased.is_(True)),
         Keep(ClosedAccount.closed_at, mark_retention, owner.erasure.nothing_of(ClosedAccount.account_id)),
     )
 

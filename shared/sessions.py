@@ -16,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
 from shared.bus import Work
-from shared.commands import Command, Lock
+from shared.commands import Command, Lock, Needs
+from shared.consenting import asks
 from shared.contracts.account import SessionEnded
 from shared.contracts.base import Event
 from shared.contracts.topics import SESSIONS
@@ -53,6 +54,7 @@ class ForgetSession(Command):
     """Take no more access tokens of a session."""
 
     lock: ClassVar[Lock] = Lock.SHARED
+    needs: ClassVar[Needs] = Needs.NOTHING
 
     session_id: UUID
 
@@ -89,5 +91,9 @@ async def _logged_in(service: Running, person: Annotated[Person, Depends(token_b
     return person
 
 
-Asking = Annotated[Person, Depends(_logged_in)]
+Asking = Annotated[Person, Depends(asks(_logged_in, Needs.POLICY))]
 """Who asks, in a session that is not known to have ended."""
+AskingToUse = Annotated[Person, Depends(asks(_logged_in, Needs.USE))]
+"""The same, where this service uses what it has of the person."""
+AskingStill = Annotated[Person, Depends(_logged_in)]
+"""The same, also when the whole policy is withdrawn: to see what is there, to take it along, to go."""

@@ -42,6 +42,8 @@ class ServiceSettings(BaseSettings):
     """So many valid messages failing in a row stop a consumer."""
     mark_retention_days: int = Field(default=60, ge=15)
     """How long a closed account is remembered: past every topic, backup and order that could bring it back."""
+    lateness_hours: int = Field(default=24, ge=0)
+    """So long after a withdrawal is taken in what was measured or written before it."""
     proof_retention_days: int = Field(default=1095, ge=1)
     """How long orders and certificates are kept."""
     storage_residue_days: int = Field(default=30, ge=1)
@@ -57,6 +59,10 @@ class ServiceSettings(BaseSettings):
     @property
     def mark_retention(self) -> timedelta:
         return timedelta(days=self.mark_retention_days)
+
+    @property
+    def lateness(self) -> timedelta:
+        return timedelta(hours=self.lateness_hours)
 
     @property
     def proof_retention(self) -> timedelta:

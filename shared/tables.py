@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
-from shared.personal_data import Category, OfAccount, OfNobody, opaque, passing, rows, secret
+from shared.personal_data import Category, OfAccount, OfNobody, opaque, passing, personal, rows, secret
 
 BROKER = "names a place in the broker"
 
@@ -106,6 +106,22 @@ class DeadLetter(SharedBase):
     body: Mapped[bytes] = secret(Category.UNHANDLED_MESSAGES)  # may hold a code, or an access token
 
 
+class ConsentPeriod(SharedBase):
+    """A time in which consent is withdrawn in one scope, or given again. Account's are the ledger, others repeat it.
+
+    Each begins at its own time, whenever it was heard of, and ends where the next one of its scope begins.
+    """
+
+    __tablename__ = "consent_periods"
+    __table_args__ = rows(OfAccount())
+
+    account_id: Mapped[UUID] = opaque("random id", primary_key=True)
+    scope: Mapped[str] = personal(Category.CONSENT, primary_key=True)
+    since: Mapped[datetime] = personal(Category.CONSENT, primary_key=True)
+    until: Mapped[datetime | None] = personal(Category.CONSENT)
+    given: Mapped[bool] = personal(Category.CONSENT, Boolean)
+
+
 class ClosedAccount(SharedBase):
     """The mark of an account that is erased here: bars latecomers, and repeats the receipt when asked again."""
 
@@ -120,6 +136,26 @@ class ClosedAccount(SharedBase):
     closed_at: Mapped[datetime] = opaque("time of the erasure")
     receipt: Mapped[list[dict[str, Any]]] = opaque("categories and counts", JSONB)
     remark: Mapped[str | None] = opaque("slug")
+    erased: Mapped[bool] = opaque("false while much is being erased in chunks", Boolean)
+
+
+class CategoryMark(SharedBase):
+    """The mark of a category that was erased while the account stays: drops latecomers, and repeats the receipt."""
+
+    __tablename__ = "category_marks"
+    __table_args__ = (
+        Index("category_marks_account", "account_id"),
+        Index("category_marks_marked_at", "marked_at"),
+        Index("category_marks_unfinished", "order_id", postgresql_where=text("NOT erased")),
+        rows(OfNobody("random ids, names of categories and counts, forgotten when nothing older can come")),
+    )
+
+    order_id: Mapped[UUID] = opaque("random id", primary_key=True)
+    category: Mapped[str] = opaque("name of a category", primary_key=True)
+    account_id: Mapped[UUID] = opaque("random id")
+    marked_at: Mapped[datetime] = opaque("when the broker took the order: what it took until then is older")
+    count: Mapped[int] = opaque("counts rows", Integer)
+    ground: Mapped[str | None] = opaque("slug: why it was kept all the same")
     erased: Mapped[bool] = opaque("false while much is being erased in chunks", Boolean)
 
 

@@ -7,8 +7,10 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from decimal import Decimal
 from importlib import import_module
 from itertools import permutations
+from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import event as engine_event
@@ -23,6 +25,7 @@ from services.account.commands import (
     ChangeEmail,
     ChangePassword,
     ChangeProfile,
+    ClearAvatar,
     ConfirmRegistration,
     ContinueCancellation,
     DropHeldPayments,
@@ -30,6 +33,7 @@ from services.account.commands import (
     EnableSecondFactor,
     EndSession,
     EndSessions,
+    GiveConsent,
     KeepAccount,
     OpenSession,
     PrepareSecondFactor,
@@ -47,30 +51,68 @@ from services.account.commands import (
     TellOwner,
     TellPossible,
     UndoEmailChange,
+    WithdrawConsent,
 )
-from services.device.commands import BindDevice, EraseReadings, RecordReading, RenameDevice, UnbindDevice
+from services.device.commands import BindDevice, EraseBeyond, EraseReadings, RecordReading, RenameDevice, UnbindDevice
 from services.notifier.commands import Outcome as Delivery
 from services.notifier.commands import QueueMessage, ReadNotices, RecordDelivery, RememberContact, SettleContact
+from services.requests.codes import code_of
 from services.requests.commands import (
+    Accept,
+    AcceptFee,
+    AcceptInPart,
     AddFeedback,
     AdmitOwner,
+    AnswerQuestion,
+    AskPerson,
+    AskPreview,
     Chunk,
+    Classify,
+    Cost,
     DeleteFeedback,
     EndPackage,
+    Extend,
     FinishPackage,
+    JudgeEvidence,
     KeepChunk,
+    OnRequest,
     OpenOrder,
     OpenPackage,
+    PassTime,
+    Pause,
+    QuoteFee,
+    RecordEvidence,
+    Refuse,
     ReleaseOwner,
     Remind,
+    RemindOfCorrection,
     RemindOfExport,
+    RemindOfPreview,
+    Resume,
     SendPackageCode,
+    ShowCode,
+    Submit,
+    TakeConsent,
+    TakeCorrected,
+    TakeCount,
     TakeExportEnd,
     TakeExportPart,
+    TakePayment,
     TakeReceipt,
 )
 from services.requests.sealing import Wrapping
-from shared.commands import Command, ContinueErasure, ContinueExport, EraseAccount, ExportAccount
+from shared.changes import Correct
+from shared.commands import (
+    Command,
+    ContinueCategories,
+    ContinueErasure,
+    ContinueExport,
+    CountData,
+    EraseAccount,
+    EraseCategories,
+    ExportAccount,
+    KeepToConsent,
+)
 from shared.contracts.account import (
     AccountCancelled,
     CancellationDeclined,
@@ -82,18 +124,33 @@ from shared.contracts.account import (
 )
 from shared.contracts.app import FeedbackSubmitted, ReadingReported
 from shared.contracts.base import Event
-from shared.contracts.billing import InstallmentOwed, InstallmentPaid
+from shared.contracts.billing import InstallmentOwed, InstallmentPaid, RequestFeePaid
 from shared.contracts.receipts import (
+    CorrectedField,
+    DataCorrected,
+    DataCounted,
     DataErased,
     ExportCompleted,
     ExportPart,
+    FieldOutcome,
     Item,
     Outcome,
     OwnerAnnounced,
     OwnerLeft,
     Phase,
 )
-from shared.contracts.requests import ErasureOrdered, ErasureSettled, ExportOrdered
+from shared.contracts.requests import (
+    AccountCorrectionOrdered,
+    Channel,
+    DeviceCorrectionOrdered,
+    ErasureOrdered,
+    ErasureSettled,
+    ExportOrdered,
+    Ground,
+    Kind,
+    PreviewOrdered,
+    WithdrawalOrdered,
+)
 from shared.security import digest
 from shared.sessions import ForgetSession
 from tests.builders import ANNA, NEXT_MONTH, NOON, SOON, fact, named, record_of
@@ -116,6 +173,7 @@ from tests.commands import (
     registered,
     with_second_factor,
 )
+from tests.consents import given, withdrawn
 from tests.rooms import SERVICES, OpenRoom, Room
 
 Arrival = Command | Event | str
@@ -196,6 +254,9 @@ DECLINED = fact(CancellationDeclined, ANNA, declines=(Decline(reason=DeclineReas
 WRITTEN = fact(FeedbackSubmitted, ANNA, text="Too loud at night")
 MEASURED = fact(ReadingReported, ANNA, binding_id=BINDING, measured_at=NOON, values={"pm25": 3.5})
 LOGGED_OUT = fact(SessionEnded, ANNA, session_id=named("session", "anna"))
+SCOPES = ("collection:device", "collection:requests", "use:notifier")
+WITHDRAWN = withdrawn(ANNA, *SCOPES, reference="r" * 43)
+GIVEN_AGAIN = given(ANNA, *SCOPES, at=SOON)
 
 
 def receipt_of(owner: str, categories: str) -> DataErased:
@@ -258,6 +319,110 @@ def about_an_owner(kind: type[OwnerAnnounced | OwnerLeft], **fields: object) -> 
 ANNOUNCED = about_an_owner(OwnerAnnounced, phase=Phase.DATA, categories=("diary",))
 LEFT = about_an_owner(OwnerLeft)
 
+REQUEST = named("request")
+REASONS = {"ground": Ground.REPETITIVE, "facts": "asked last week", "items": ("feedback",), "remedy": "look again"}
+R = TypeVar("R", bound=OnRequest)
+
+
+def on_request(command: type[R], **fields: Any) -> R:  # noqa: ANN401 - of the command
+    return command(account_id=WHO, request_id=REQUEST, **fields)
+
+
+def wished(kind: Kind | None, *, known: bool, scope: dict[str, Any] | None = None) -> Submit:
+    channel = Channel.APP if known else Channel.MAIL
+    said = {"kind": kind, "channel": channel, "known": known, "scope": scope or {}, "text": "Please."}
+    return on_request(Submit, reference="a reference of the wish", **said)
+
+
+WISHED = wished(Kind.DELETION, known=True, scope={"categories": ["feedback"]})
+MAILED, UNREAD = wished(Kind.ACCESS, known=False), wished(None, known=False)
+SHOWN = on_request(ShowCode, code=code_of("the internal token of the tests, long enough", REQUEST))
+EVIDENCE = on_request(RecordEvidence, evidence_id=named("deed"), authority="power-of-attorney", note="A deed.")
+JUDGED = on_request(JudgeEvidence, evidence_id=named("deed"), accepted=True)
+ASKED = on_request(AskPerson, question="Which device?")
+SECOND_ACCESS = (
+    Submit(
+        account_id=WHO,
+        request_id=named("first"),
+        reference="a reference of the first",
+        kind=Kind.ACCESS,
+        channel=Channel.APP,
+        known=True,
+        scope={},
+    ),
+    "UPDATE requests SET state = 'fulfilled', ended_at = received_at, how = 'fulfilled'",
+    wished(Kind.ACCESS, known=True),
+)
+QUOTED = on_request(QuoteFee, currency="EUR", costs=(Cost("an hour of work", Decimal("40.00")),))
+FEE_PAID = fact(RequestFeePaid, ANNA, request_id=REQUEST)
+# Deletion and correction
+
+PART_ORDERED = fact(
+    ErasureOrdered,
+    ANNA,
+    order_id=REQUEST,
+    owners=SERVICES,
+    contact_version=0,
+    categories=("nickname", "device-data", "feedback", "messages"),
+)
+PREVIEW_ORDERED = fact(PreviewOrdered, ANNA, request_id=REQUEST, owners=SERVICES)
+COUNTED = fact(
+    DataCounted,
+    ANNA,
+    source="device",
+    request_id=REQUEST,
+    items=(Item(category="device-data", outcome=Outcome.ERASED, count=2),),
+)
+CORRECTED = fact(
+    DataCorrected,
+    ANNA,
+    source="account",
+    request_id=REQUEST,
+    fields=(CorrectedField(field="nickname", outcome=FieldOutcome.CORRECTED),),
+)
+CHOSEN = {"categories": ["feedback"]}
+ABOUT_REQUEST = {"account_id": WHO, "request_id": REQUEST}
+
+
+def asks(kind: Kind, scope: dict[str, object], values: dict[str, str | None] | None = None) -> Submit:
+    told = {"reference": "a reference of a request", "channel": Channel.APP, "known": True}
+    return Submit(**ABOUT_REQUEST, **told, kind=kind, scope=scope, values=values)  # type: ignore[arg-type] # as it is
+
+
+DELETION = asks(Kind.DELETION, CHOSEN)
+CORRECTION = asks(Kind.CORRECTION, {"fields": ["nickname"]}, {"nickname": "Anni"})
+
+DELETION_AND_CORRECTION = (
+    *(Case(service, EraseCategories, (), PART_ORDERED) for service in SERVICES),
+    *(
+        Case(service, CountData, given, PREVIEW_ORDERED)
+        for service, given in (("account", ACCOUNT), ("device", ()), ("requests", ()), ("notifier", ()))
+    ),
+    Case(
+        "device",
+        ContinueCategories,
+        (PRODUCT, BOUND, PART_ORDERED, "UPDATE category_marks SET erased = false"),
+        ContinueCategories(account_id=WHO, order_id=REQUEST),
+    ),
+    Case(
+        "account",
+        Correct,
+        ACCOUNT,
+        fact(AccountCorrectionOrdered, ANNA, request_id=REQUEST, values={"nickname": "A"}),
+    ),
+    Case(
+        "device",
+        Correct,
+        (PRODUCT, BOUND),
+        fact(DeviceCorrectionOrdered, ANNA, request_id=REQUEST, values={str(BINDING): "Bedroom"}),
+    ),
+    Case("requests", AskPreview, (DELETION,), AskPreview(**ABOUT_REQUEST), counts_each=True),
+    Case("requests", TakeCount, (DELETION,), COUNTED),
+    Case("requests", RemindOfPreview, (DELETION,), RemindOfPreview(**ABOUT_REQUEST), counts_each=True),
+    Case("requests", TakeCorrected, (CORRECTION,), CORRECTED),
+    Case("requests", RemindOfCorrection, (CORRECTION,), RemindOfCorrection(**ABOUT_REQUEST), counts_each=True),
+)
+
 CASES: tuple[Case, ...] = (
     Case("account", Register, (), REGISTER),
     Case("account", ConfirmRegistration, (REGISTER,), CONFIRM),
@@ -279,6 +444,25 @@ CASES: tuple[Case, ...] = (
     Case("account", TellOwner, ACCOUNT, TellOwner(account_id=WHO), counts_each=True),
     Case("account", ChangeProfile, ACCOUNT, ChangeProfile(account_id=WHO, changes={"language": "en"})),
     Case("account", ChangeAvatar, ACCOUNT, ChangeAvatar(account_id=WHO, avatar=b"a picture", media_type="image/png")),
+    Case(
+        "account",
+        ClearAvatar,
+        (*ACCOUNT, ChangeAvatar(account_id=WHO, avatar=b"a picture", media_type="image/png")),
+        ClearAvatar(account_id=WHO),
+    ),
+    Case("account", WithdrawConsent, ACCOUNT, WithdrawConsent(account_id=WHO, scopes=SCOPES)),
+    Case(
+        "account",
+        WithdrawConsent,
+        ACCOUNT,
+        fact(WithdrawalOrdered, ANNA, request_id=named("request"), scopes=(), whole_policy=True),
+    ),
+    Case(
+        "account",
+        GiveConsent,
+        (*ACCOUNT, WithdrawConsent(account_id=WHO, scopes=SCOPES)),
+        GiveConsent(account_id=WHO, scopes=SCOPES),
+    ),
     Case("account", AgreeToPolicy, ACCOUNT, AgreeToPolicy(account_id=WHO, policy_version="2026-06")),
     Case("account", PrepareSecondFactor, ACCOUNT, PREPARE),
     Case("account", EnableSecondFactor, (*ACCOUNT, PREPARE), ENABLE),
@@ -339,6 +523,13 @@ CASES: tuple[Case, ...] = (
         (PRODUCT, BOUND, CANCELLED, "UPDATE closed_accounts SET erased = false"),
         ContinueErasure(account_id=WHO),
     ),
+    Case("device", KeepToConsent, (PRODUCT, BOUND, MEASURED), WITHDRAWN, others=(GIVEN_AGAIN,)),
+    Case(
+        "device",
+        EraseBeyond,
+        (PRODUCT, BOUND, WITHDRAWN, f"INSERT INTO beyond_consent VALUES ('{WHO}')"),
+        EraseBeyond(account_id=WHO),
+    ),
     Case("device", ForgetSession, (), LOGGED_OUT),
     Case("device", EraseAccount, (PRODUCT, BOUND, MEASURED), CANCELLED),
     Case("requests", OpenOrder, (WRITTEN,), CANCELLED, others=(BY_ACCOUNT, BY_DEVICE, BY_NOTIFIER)),
@@ -359,8 +550,37 @@ CASES: tuple[Case, ...] = (
         (WRITTEN,),
         DeleteFeedback(account_id=WHO, feedback_id=WRITTEN.id),
     ),
+    Case("requests", TakeConsent, (WRITTEN,), WITHDRAWN, others=(GIVEN_AGAIN,)),
     Case("requests", ForgetSession, (), LOGGED_OUT),
+    Case("requests", Submit, (), WISHED),
+    Case("requests", ShowCode, (MAILED,), SHOWN),
+    Case("requests", RecordEvidence, (MAILED,), EVIDENCE),
+    Case("requests", JudgeEvidence, (MAILED, EVIDENCE), JUDGED),
+    Case("requests", Classify, (UNREAD,), on_request(Classify, kind=Kind.ACCESS, scope={}), counts_each=True),
+    Case("requests", Accept, SECOND_ACCESS, on_request(Accept)),
+    Case(
+        "requests",
+        AcceptInPart,
+        SECOND_ACCESS,
+        on_request(AcceptInPart, kind=Kind.ACCESS, scope={}, **REASONS),
+    ),
+    Case("requests", Refuse, (WISHED,), on_request(Refuse, **REASONS)),
+    Case("requests", Extend, (WISHED,), on_request(Extend, reason="many devices")),
+    Case("requests", AskPerson, (WISHED,), ASKED),
+    Case(
+        "requests",
+        AnswerQuestion,
+        (WISHED, ASKED),
+        on_request(AnswerQuestion, answer_id=named("answer"), text="The newer one."),
+    ),
+    Case("requests", Pause, (WISHED,), on_request(Pause, until=NEXT_MONTH)),
+    Case("requests", Resume, (WISHED, on_request(Pause, until=NEXT_MONTH)), on_request(Resume)),
+    Case("requests", QuoteFee, SECOND_ACCESS, QUOTED),
+    Case("requests", AcceptFee, (*SECOND_ACCESS, QUOTED), on_request(AcceptFee)),
+    Case("requests", TakePayment, (*SECOND_ACCESS, QUOTED), FEE_PAID),
+    Case("requests", PassTime, (MAILED, "UPDATE requests SET ends_at = received_at"), on_request(PassTime)),
     Case("notifier", ReadNotices, (CONTACT, DECLINED), ReadNotices(account_id=WHO)),
+    Case("notifier", KeepToConsent, (CONTACT,), WITHDRAWN, others=(GIVEN_AGAIN,)),
     Case("notifier", ForgetSession, (), LOGGED_OUT),
     Case("requests", EraseAccount, (WRITTEN,), ORDERED_AGAIN),
     Case("notifier", RememberContact, (), CONTACT, others=(DECLINED, SETTLED)),
@@ -372,6 +592,7 @@ CASES: tuple[Case, ...] = (
         (CONTACT, SETTLED),
         RecordDelivery(account_id=WHO, message_id=1, outcome=Delivery.DELIVERED),
     ),
+    *DELETION_AND_CORRECTION,
 )
 
 CASES += (

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from shared.commands import Command
+from shared.commands import Command, Needs
 from shared.contracts.account import Origin
 
 
@@ -37,6 +37,8 @@ class ConfirmRegistration(Command):
 class TellOwner(Command):
     """Tell whose address it is that somebody else wanted to use it."""
 
+    needs: ClassVar[Needs] = Needs.NOTHING
+
 
 @dataclass(frozen=True)
 class NewClient:
@@ -50,6 +52,8 @@ class NewClient:
 @dataclass(frozen=True, kw_only=True)
 class OpenSession(Command):
     """Log in; the password was right. The same session again gets tokens anew, unless it was ended."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
 
     session_id: UUID
     password_hash: str
@@ -65,6 +69,8 @@ class OpenSession(Command):
 class RefreshSession(Command):
     """Exchange a refresh token for the next one."""
 
+    needs: ClassVar[Needs] = Needs.NOTHING
+
     refresh_digest: str
     next_digest: str
 
@@ -73,6 +79,8 @@ class RefreshSession(Command):
 class EndSession(Command):
     """Log out."""
 
+    needs: ClassVar[Needs] = Needs.NOTHING
+
     session_id: UUID
 
 
@@ -80,12 +88,16 @@ class EndSession(Command):
 class EndSessions(Command):
     """Log out everywhere, or everywhere else."""
 
+    needs: ClassVar[Needs] = Needs.NOTHING
+
     but: UUID | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProveSecondFactor(Command):
     """Show the second factor, if the account has one; each code works once."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
 
     code: str | None
 
@@ -121,6 +133,8 @@ class DropSecondFactor(Command):
 class ChangeProfile(Command):
     """Change what the account says of the person; a `None` clears."""
 
+    needs: ClassVar[Needs] = Needs.COLLECTION
+
     changes: Mapping[str, str | None]
     version: int | None = None
     """The version that was seen; none where any will do."""
@@ -128,7 +142,9 @@ class ChangeProfile(Command):
 
 @dataclass(frozen=True, kw_only=True)
 class ChangeAvatar(Command):
-    """Set or clear the avatar."""
+    """Set the avatar."""
+
+    needs: ClassVar[Needs] = Needs.COLLECTION
 
     avatar: bytes | None
     media_type: str | None
@@ -137,10 +153,42 @@ class ChangeAvatar(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClearAvatar(ChangeAvatar):
+    """Have no avatar: to forget is no collection."""
+
+    needs: ClassVar[Needs] = Needs.POLICY
+
+    avatar: bytes | None = None
+    media_type: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class AgreeToPolicy(Command):
     """Agree to a version of the privacy policy."""
 
+    needs: ClassVar[Needs] = Needs.NOTHING
+
     policy_version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WithdrawConsent(Command):
+    """Take consent back in these scopes: now, or from when that was wished by a request."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+
+    scopes: tuple[str, ...]
+    wished_at: datetime | None = None
+    request_id: UUID | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GiveConsent(Command):
+    """Agree again in these scopes."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+
+    scopes: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +203,8 @@ class ChangePassword(Command):
 class RequestPasswordReset(Command):
     """Have a code mailed to whoever has forgotten the password."""
 
+    needs: ClassVar[Needs] = Needs.NOTHING
+
     reset_id: UUID
     code: str
     code_digest: str
@@ -164,6 +214,8 @@ class RequestPasswordReset(Command):
 @dataclass(frozen=True, kw_only=True)
 class ResetPassword(Command):
     """Set another password by the mailed code, and by the second factor where there is one."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
 
     reset_id: UUID
     code_digest: str
@@ -177,6 +229,8 @@ class ResetPassword(Command):
 class RequestEmailChange(Command):
     """Have a code mailed to the new address."""
 
+    needs: ClassVar[Needs] = Needs.COLLECTION
+
     change_id: UUID
     email: str
     code: str
@@ -187,6 +241,8 @@ class RequestEmailChange(Command):
 @dataclass(frozen=True, kw_only=True)
 class ChangeEmail(Command):
     """Show by the code that the new address is one's own."""
+
+    needs: ClassVar[Needs] = Needs.COLLECTION
 
     change_id: UUID
     code_digest: str
@@ -199,12 +255,16 @@ class ChangeEmail(Command):
 class UndoEmailChange(Command):
     """Take the old address back, by what was mailed to it."""
 
+    needs: ClassVar[Needs] = Needs.NOTHING
+
     token_digest: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class AddInstallment(Command):
     """Note that an instalment is owed."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
 
     installment_id: UUID
     lapses_at: datetime
@@ -214,6 +274,7 @@ class AddInstallment(Command):
 class SettleInstallment(Command):
     """Note that an instalment is paid, or has lapsed: ends a hold, also of a closed account."""
 
+    needs: ClassVar[Needs] = Needs.NOTHING
     outlives_account: ClassVar[bool] = True
 
     installment_id: UUID
@@ -223,6 +284,7 @@ class SettleInstallment(Command):
 class DropHeldPayments(Command):
     """Erase payment messages that nobody could read and that a closed account held: their latest end has come."""
 
+    needs: ClassVar[Needs] = Needs.NOTHING
     outlives_account: ClassVar[bool] = True
 
 
@@ -230,10 +292,14 @@ class DropHeldPayments(Command):
 class TellPossible(Command):
     """Tell the person that a cancellation that was declined is possible now."""
 
+    needs: ClassVar[Needs] = Needs.NOTHING
+
 
 @dataclass(frozen=True, kw_only=True)
 class StartCancellation(Command):
     """First tap: ask to cancel, and be told what will go."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
 
     reference: str
     token_digest: str
@@ -244,6 +310,8 @@ class StartCancellation(Command):
 class ContinueCancellation(Command):
     """Second tap: go on, having seen what will go."""
 
+    needs: ClassVar[Needs] = Needs.NOTHING
+
     reference: str
     token_digest: str
 
@@ -252,6 +320,8 @@ class ContinueCancellation(Command):
 class SpendTry(Command):
     """Before a password is checked for the third tap: count the try, so that parallel ones cannot exceed it."""
 
+    needs: ClassVar[Needs] = Needs.NOTHING
+
     reference: str
     token_digest: str
 
@@ -259,6 +329,8 @@ class SpendTry(Command):
 @dataclass(frozen=True, kw_only=True)
 class ScheduleCancellation(Command):
     """Third tap where there is a cooling-off period: the password was right."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
 
     reference: str
     token_digest: str
@@ -269,6 +341,8 @@ class ScheduleCancellation(Command):
 class KeepAccount(Command):
     """Undo a scheduled cancellation."""
 
+    needs: ClassVar[Needs] = Needs.NOTHING
+
     reference: str
 
 
@@ -276,5 +350,9 @@ class KeepAccount(Command):
 class CancelAccount(Command):
     """Cancel now: the third tap (`token_digest`; the password was right), its due date, or an accepted request."""
 
+    needs: ClassVar[Needs] = Needs.NOTHING
+
     origin: Origin
     token_digest: str | None = None
+    reference: str | None = None
+    """What the person was given for the request, to see it again."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from services.account.commands import AddInstallment, SettleInstallment
+from services.account.commands import AddInstallment, CancelAccount, SettleInstallment, WithdrawConsent
+from services.account.domain.consents import SCOPES
 from services.account.models import OWNER
+from shared.changes import Correct
 from shared.commands import Command
+from shared.contracts.account import POLICY, Origin, scope_names
 from shared.contracts.base import Event
 from shared.contracts.billing import InstallmentOwed, InstallmentPaid
-from shared.contracts.topics import INSTALLMENTS, ORDERS
+from shared.contracts.requests import AccountCorrectionOrdered, CancellationOrdered, WithdrawalOrdered
+from shared.contracts.topics import ACCOUNT_CORRECTIONS, INSTALLMENTS, ORDERS
 from shared.messaging.consumer import Subscription
 
 
@@ -28,4 +32,36 @@ def on_installment(event: Event) -> Command | None:
     return None
 
 
-SUBSCRIPTIONS = (Subscription(INSTALLMENTS, on_installment), Subscription(ORDERS, OWNER.command_for))
+def on_order(event: Event) -> Command | None:
+    """Translate what an accepted request wants of account, and orders, as a data owner."""
+    match event:
+        case WithdrawalOrdered():
+            named = scope_names(event.scopes, whole_policy=event.whole_policy)
+            return WithdrawConsent(
+                account_id=event.account_id,
+                caused_by=event,
+                scopes=tuple(scope for scope in named if scope == POLICY or scope in SCOPES),
+                wished_at=event.occurred_at,
+                request_id=event.request_id,
+            )
+        case CancellationOrdered():
+            return CancelAccount(
+                account_id=event.account_id, caused_by=event, origin=Origin.REQUEST, reference=event.reference
+            )
+    return OWNER.command_for(event)
+
+
+def on_correction(event: Event) -> Command | None:
+    """Translate what is to be put right in the profile."""
+    match event:
+        case AccountCorrectionOrdered():
+            values = tuple(sorted(event.values.items()))
+            return Correct(account_id=event.account_id, caused_by=event, request_id=event.request_id, values=values)
+    return None
+
+
+SUBSCRIPTIONS = (
+    Subscription(INSTALLMENTS, on_installment),
+    Subscription(ORDERS, on_order),
+    Subscription(ACCOUNT_CORRECTIONS, on_correction),
+)

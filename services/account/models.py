@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Boolean, Index, Integer, false, text
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
+from shared.changes import ChangesBase
 from shared.contracts.receipts import Phase
 from shared.owner import DataOwner
 from shared.personal_data import Category, OfAccount, OfNobody, opaque, personal, rows, secret
@@ -234,4 +235,4 @@ class UsedToken(Base):
     used_at: Mapped[datetime] = opaque("end of this row is a day later")
 
 
-OWNER = DataOwner("account", Phase.DATA, Base.metadata)
+OWNER = DataOwner("account", Phase.DATA, Base.metadata, ChangesBase.metadata)

@@ -18,8 +18,9 @@ from sqlalchemy import RowMapping
 
 from services.device import repository
 from services.device.commands import BindDevice, RenameDevice, UnbindDevice
+from services.device.domain import GivenName
 from services.device.repository import Span
-from shared.contracts.base import Label, Moment, Text
+from shared.contracts.base import Moment, Text
 from shared.http import (
     Body,
     IdempotencyKey,
@@ -34,12 +35,11 @@ from shared.http import (
 from shared.pages import After, Cursor, Limit, Page, page
 from shared.security import Person, digest, internal_door
 from shared.service import Running, Service
-from shared.sessions import Asking
+from shared.sessions import Asking, AskingStill, AskingToUse
 
 router = APIRouter(tags=["devices"])
 
 Name = Annotated[Text, StringConstraints(min_length=1, max_length=64)]
-GivenName = Annotated[Label, StringConstraints(min_length=1, max_length=64)]
 Since = Annotated[Moment | None, Query(alias="from", description="The first moment of the span.")]
 Until = Annotated[Moment | None, Query(alias="to", description="The moment after the span.")]
 STREAMED = 250
@@ -123,7 +123,9 @@ async def _device(service: Service, person: Person, binding_id: UUID) -> tuple[D
 
 
 @router.get("/v1/devices")
-async def list_devices(person: Asking, service: Running, limit: Limit = 100, after: After = None) -> Page[Device]:
+async def list_devices(
+    person: AskingStill, service: Running, limit: Limit = 100, after: After = None
+) -> Page[Device]:
     """List one's devices, in the order in which they were added."""
     async with service.engine.connect() as connection:
         found = await repository.bindings(connection, person.account_id, limit, after)
@@ -132,7 +134,7 @@ async def list_devices(person: Asking, service: Running, limit: Limit = 100, aft
 
 @router.get("/v1/devices/{binding_id}", responses={HTTPStatus.NOT_MODIFIED: {"description": "As it was seen."}})
 async def see_device(
-    binding_id: UUID, person: Asking, service: Running, response: Response, seen: IfNoneMatch = None
+    binding_id: UUID, person: AskingStill, service: Running, response: Response, seen: IfNoneMatch = None
 ) -> Device:
     """See a device of one's own."""
     device, tag = await _device(service, person, binding_id)
@@ -162,13 +164,15 @@ async def delete_device(binding_id: UUID, person: Asking, service: Running, seen
 
 
 @router.get("/v1/readings/latest")
-async def latest_readings(person: Asking, service: Running) -> list[Latest]:
+async def latest_readings(person: AskingToUse, service: Running) -> list[Latest]:
     """See the latest reading of each device of one's own."""
     async with service.engine.connect() as connection:
         return [Latest(**row) for row in await repository.latest(connection, person.account_id)]
 
 
-async def _span(binding_id: UUID, person: Asking, service: Running, since: Since = None, until: Until = None) -> Span:
+async def _span(
+    binding_id: UUID, person: AskingStill, service: Running, since: Since = None, until: Until = None
+) -> Span:
     if since and until and since > until:
         faults = [{"field": "query.to", "fault": "before_from"}]
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", "See `faults`.", faults=faults)
@@ -180,7 +184,9 @@ Asked = Annotated[Span, Depends(_span)]
 
 
 @router.get("/v1/devices/{binding_id}/readings")
-async def list_readings(span: Asked, service: Running, limit: Limit = 100, after: After = None) -> Page[Measured]:
+async def list_readings(
+    span: Asked, _: AskingToUse, service: Running, limit: Limit = 100, after: After = None
+) -> Page[Measured]:
     """List what a device of one's own has measured in a span of time, latest first."""
     async with service.engine.connect() as connection:
         found = await repository.readings(connection, span, limit, after, latest_first=True)

@@ -8,12 +8,17 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from shared.commands import Command, Lock
+from shared.commands import Command, Lock, Needs
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceAction(Command):
-    """A wish about a device. By a topic it brings the person's access token; by HTTP that was checked already."""
+    """A wish about a device. By a topic it brings the person's access token; by HTTP that was checked already.
+
+    Its handler asks for consent itself, since who wished by a topic is told that it was refused.
+    """
+
+    needs: ClassVar[Needs] = Needs.NOTHING
 
     access_token: str | None = field(default=None, repr=False)
 
@@ -33,6 +38,8 @@ class BindDevice(DeviceAction):
 class RenameDevice(Command):
     """Give a device a name of one's own, or none."""
 
+    needs: ClassVar[Needs] = Needs.COLLECTION
+
     binding_id: UUID
     name: str | None
     version: int | None = None
@@ -51,6 +58,8 @@ class UnbindDevice(DeviceAction):
 class EraseReadings(Command):
     """Erase a part of what a device had reported that is bound no longer."""
 
+    needs: ClassVar[Needs] = Needs.NOTHING
+
     binding_id: UUID
 
 
@@ -58,6 +67,7 @@ class EraseReadings(Command):
 class RecordReading(Command):
     """Keep what a device has measured, by its binding or its serial. Locks its binding, no account."""
 
+    needs: ClassVar[Needs] = Needs.COLLECTION
     lock: ClassVar[Lock] = Lock.NONE
 
     binding_id: UUID | None = None
@@ -65,3 +75,10 @@ class RecordReading(Command):
     event_id: UUID
     measured_at: datetime
     values: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EraseBeyond(Command):
+    """Erase a part of what devices had measured beyond a withdrawal, and what was taken in all the same."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING

@@ -1,11 +1,12 @@
-"""What device erases part by part: the many readings of accounts that were closed and of bindings that have ended."""
+"""What device erases part by part: many readings of closed accounts, ended bindings, and beyond a withdrawal."""
 
 from __future__ import annotations
 
 import asyncio
 
 from services.device import repository
-from services.device.commands import EraseReadings
+from services.device.commands import EraseBeyond, EraseReadings
+from shared import apart
 from shared.background import again_and_again, each_alone
 from shared.commands import Command, ContinueErasure
 from shared.owner import unfinished
@@ -33,7 +34,11 @@ async def much(service: Service) -> list[Command]:
     async with service.engine.connect() as connection:
         accounts = await unfinished(connection)
         ended = await repository.unbound(connection)
+        categories = await apart.unfinished(connection)
+        beyond = await repository.beyond(connection)
     return [
         *(ContinueErasure(account_id=account_id) for account_id in accounts),
+        *categories,
         *(EraseReadings(account_id=account_id, binding_id=binding_id) for account_id, binding_id in ended),
+        *(EraseBeyond(account_id=account_id) for account_id in beyond),
     ]

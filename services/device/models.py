@@ -7,8 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Index, Integer, text
+from sqlalchemy.dialects.postgresql import TSTZMULTIRANGE
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
+from shared.changes import ChangesBase
 from shared.contracts.receipts import Phase
 from shared.owner import DataOwner
 from shared.personal_data import Category, OfAccount, OfNobody, opaque, personal, rows
@@ -43,7 +45,7 @@ class Binding(Base):
     """
 
     __tablename__ = "bindings"
-    __table_args__ = (Index("bindings_account", "account_id"), rows(OfAccount()))
+    __table_args__ = (Index("bindings_account", "account_id"), rows(OfAccount(about=Category.DEVICE_DATA)))
 
     id: Mapped[UUID] = opaque(RANDOM, primary_key=True, shown=True)
     account_id: Mapped[UUID] = opaque(RANDOM)
@@ -51,6 +53,20 @@ class Binding(Base):
     name: Mapped[str | None] = personal(Category.DEVICE_DATA)
     bound_at: Mapped[datetime] = personal(Category.DEVICE_DATA)
     version: Mapped[int] = opaque("counts changes", Integer, server_default=text("1"))
+    silent: Mapped[Any | None] = personal(Category.CONSENT, TSTZMULTIRANGE)
+    """When nothing may be collected; none where that was never withdrawn.
+
+    It stands here because whoever stores readings locks the binding, and sees this as it is by then.
+    """
+
+
+class BeyondConsent(Base):
+    """An account of which much was taken in beyond a withdrawal, while that is being erased."""
+
+    __tablename__ = "beyond_consent"
+    __table_args__ = rows(OfAccount())
+
+    account_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
 
 
 class Unbound(Base):
@@ -67,7 +83,7 @@ class Reading(Base):
     """What a device has measured while it was bound. Its key makes a repeat no second one, and orders by time."""
 
     __tablename__ = "readings"
-    __table_args__ = rows(OfAccount(many=True))
+    __table_args__ = rows(OfAccount(many=True, part_of=("binding_id", "bindings")))
 
     account_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
     binding_id: Mapped[UUID] = opaque(RANDOM, primary_key=True, shown=True)
@@ -76,4 +92,4 @@ class Reading(Base):
     values: Mapped[dict[str, Any]] = personal(Category.DEVICE_DATA)
 
 
-OWNER = DataOwner("device", Phase.DATA, Base.metadata, SessionsBase.metadata)
+OWNER = DataOwner("device", Phase.DATA, Base.metadata, ChangesBase.metadata, SessionsBase.metadata)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from sqlalchemy import (
     String,
     Uuid,
     and_,
+    any_,
     bindparam,
     delete,
     exists,
@@ -29,23 +30,26 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.device.commands import BindDevice, RecordReading, RenameDevice
+from services.device.commands import BindDevice, RecordReading
 from services.device.domain import CLOCK_TOLERANCE, Product
-from services.device.models import Binding, Reading, Unbound
+from services.device.models import BeyondConsent, Binding, Reading, Unbound
 from services.device.models import Product as ProductRow
 from shared.database import rows_of
 from shared.pages import Cursor
 from shared.personal_data import CHUNK
 
+ACCOUNTS: Any = bindparam("accounts", type_=ARRAY(Uuid))
+
 # The bindings found stay locked until the commit (`FOR KEY SHARE`): an erasure that deletes them waits, and then
 # sees the readings. In order of id, so that two batches never wait in a circle. A reading lands only in a binding of
 # its account, and not with a time before that: by the serial alone, both its own time and the broker's have to lie in
-# the binding that the device is in now. What does not land is counted by its fault.
+# the binding that the device is in now. Nor does it land that was measured while consent was withdrawn, nor what was
+# measured before, but taken by the broker too long after that. What does not land is counted by its fault.
 _RECORD = text(
     "WITH new AS (SELECT *"
     "  FROM unnest(:account_id, :binding_id, :serial, :event_id, :measured_at, :taken_at, :values)"
     "  AS new(account_id, binding_id, serial, event_id, measured_at, taken_at, values)),"
-    " found AS (SELECT id, account_id, serial, bound_at FROM bindings"
+    " found AS (SELECT id, account_id, serial, bound_at, silent FROM bindings"
     "  WHERE id IN (SELECT binding_id FROM new) OR serial IN (SELECT serial FROM new)"
     "  ORDER BY id FOR KEY SHARE),"
     " judged AS (SELECT new.*, found.id, CASE"
@@ -53,6 +57,8 @@ _RECORD = text(
     "   WHEN measured_at > taken_at + :tolerance THEN 'after the broker had it'"
     "   WHEN new.serial IS NULL AND measured_at < bound_at - :tolerance"
     "    OR new.serial IS NOT NULL AND least(measured_at, taken_at) < bound_at THEN 'before the binding'"
+    "   WHEN silent @> measured_at THEN 'beyond a withdrawal'"
+    "   WHEN silent @> tstzrange(taken_at - :lateness, taken_at, '[]') THEN 'too late after a withdrawal'"
     "  END AS fault"
     "  FROM new LEFT JOIN found ON found.account_id = new.account_id"
     "   AND (found.id = new.binding_id OR found.serial = new.serial)),"
@@ -66,14 +72,32 @@ _RECORD = text(
     *(bindparam(name, type_=ARRAY(DateTime(timezone=True))) for name in ("measured_at", "taken_at")),
     *(bindparam(name, type_=ARRAY(String)) for name in ("serial", "values")),
     bindparam("tolerance", type_=Interval, value=CLOCK_TOLERANCE),
+    bindparam("lateness", type_=Interval),
 )
 _SOME = text(
     "DELETE FROM readings WHERE ctid = ANY(ARRAY("
     " SELECT ctid FROM readings WHERE account_id = :account_id AND binding_id = :binding_id LIMIT :some))"
 )
 
+# Whoever stores readings waits for who holds a binding, and then sees what it has become; an update alone would let
+# it pass with what it was. In order of id, as there.
+_HOLD = select(Binding.id).where(Binding.account_id == any_(ACCOUNTS)).order_by(Binding.id).with_for_update()
+_SILENCE = text(
+    "UPDATE bindings SET silent = (SELECT range_agg(tstzrange(since, until)) FROM consent_periods"
+    "  WHERE consent_periods.account_id = bindings.account_id AND scope = ANY(:scopes) AND NOT given)"
+    " WHERE account_id = ANY(:accounts)"
+).bindparams(ACCOUNTS, bindparam("scopes", type_=ARRAY(String)))
+_BEYOND = text(
+    "DELETE FROM readings WHERE ctid = ANY(ARRAY("
+    " SELECT readings.ctid FROM bindings, unnest(silent) AS period, readings"
+    " WHERE bindings.account_id = :account_id AND readings.account_id = :account_id AND binding_id = bindings.id"
+    " AND measured_at >= lower(period) AND measured_at < coalesce(upper(period), 'infinity') LIMIT :some))"
+)
 
-async def record(connection: AsyncConnection, commands: Sequence[RecordReading], now: datetime) -> dict[str, int]:
+
+async def record(
+    connection: AsyncConnection, commands: Sequence[RecordReading], now: datetime, lateness: timedelta
+) -> dict[str, int]:
     """Keep the readings whose binding is there and the account's own; returns how many were dropped, and for what."""
     values = [
         (
@@ -88,7 +112,7 @@ async def record(connection: AsyncConnection, commands: Sequence[RecordReading],
         for c in commands
     ]
     names = ("account_id", "binding_id", "serial", "event_id", "measured_at", "taken_at", "values")
-    dropped = await connection.execute(_RECORD, rows_of(names, values))
+    dropped = await connection.execute(_RECORD, rows_of(names, values) | {"lateness": lateness})
     return {fault: count for fault, count in dropped if count}
 
 
@@ -135,11 +159,11 @@ async def version(connection: AsyncConnection, account_id: UUID, binding_id: UUI
     return found
 
 
-async def rename(connection: AsyncConnection, command: RenameDevice) -> None:
-    """Give a device another name, and count that."""
-    other = Binding.name.is_distinct_from(command.name)
-    renamed = update(Binding).where(_mine(command.account_id, command.binding_id), other)
-    await connection.execute(renamed.values(name=command.name, version=Binding.version + 1))
+async def rename(connection: AsyncConnection, account_id: UUID, binding_id: UUID, name: str | None) -> bool:
+    """Give a device another name, and count that; false where it has it already."""
+    other = Binding.name.is_distinct_from(name)
+    renamed = update(Binding).where(_mine(account_id, binding_id), other)
+    return (await connection.execute(renamed.values(name=name, version=Binding.version + 1))).rowcount == 1
 
 
 async def remove_binding(connection: AsyncConnection, account_id: UUID, binding_id: UUID) -> None:
@@ -163,6 +187,36 @@ async def erase_some(connection: AsyncConnection, account_id: UUID, binding_id: 
     if (await connection.execute(_SOME, {**place, "some": CHUNK})).rowcount < CHUNK:
         mine = and_(Unbound.account_id == account_id, Unbound.binding_id == binding_id)
         await connection.execute(delete(Unbound).where(mine))
+
+
+# Withdrawn consent
+
+
+async def silence(connection: AsyncConnection, accounts: Collection[UUID], scopes: Sequence[str]) -> None:
+    """Have bindings of these accounts take in nothing of the time in which one of the scopes is withdrawn."""
+    await connection.execute(_HOLD, {"accounts": sorted(accounts)})
+    await connection.execute(_SILENCE, {"accounts": sorted(accounts), "scopes": list(scopes)})
+
+
+async def bound(connection: AsyncConnection, account_id: UUID) -> list[tuple[UUID, datetime]]:
+    """List an account's bindings, and when each began."""
+    query = select(Binding.id, Binding.bound_at).where(Binding.account_id == account_id)
+    return [(row[0], row[1]) for row in await connection.execute(query)]
+
+
+async def erase_beyond(connection: AsyncConnection, account_id: UUID) -> int:
+    """Erase a chunk of what was measured while nothing may be collected, and remember whether there is more."""
+    erased = (await connection.execute(_BEYOND, {"account_id": account_id, "some": CHUNK})).rowcount
+    if erased == CHUNK:
+        await connection.execute(upsert(BeyondConsent).values(account_id=account_id).on_conflict_do_nothing())
+    else:
+        await connection.execute(delete(BeyondConsent).where(BeyondConsent.account_id == account_id))
+    return erased
+
+
+async def beyond(connection: AsyncConnection) -> list[UUID]:
+    """List accounts of which what was taken in beyond a withdrawal is still being erased."""
+    return list(await connection.scalars(select(BeyondConsent.account_id).limit(100)))
 
 
 async def bindings(

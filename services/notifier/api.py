@@ -17,7 +17,7 @@ from shared.http import done
 from shared.languages import ENGLISH, language_for
 from shared.pages import After, Cursor, Limit, Page, page
 from shared.service import Running
-from shared.sessions import Asking
+from shared.sessions import Asking, AskingStill
 
 router = APIRouter(prefix="/v1/notices", tags=["notices"])
 
@@ -42,7 +42,7 @@ class Notices(Page[Notice]):
 
 @router.get("")
 async def list_notices(
-    person: Asking,
+    person: AskingStill,
     service: Running,
     limit: Limit = 100,
     after: After = None,

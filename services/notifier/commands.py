@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
-from shared.commands import Command, EraseAccount
+from shared.commands import Command, EraseAccount, Needs
 
 
 class Kind(StrEnum):
@@ -40,6 +40,7 @@ class Kind(StrEnum):
     REQUEST_REFUSED = "request-refused"
     REQUEST_ACCEPTED_IN_PART = "request-accepted-in-part"
     REQUEST_DONE = "request-done"
+    CORRECTION_DONE = "correction-done"
     PACKAGE_READY = "package-ready"
     PACKAGE_CODE = "package-code"
 
@@ -69,6 +70,8 @@ class Address:
 class RememberContact(Command):
     """Send messages here from now on, unless a newer contact is known."""
 
+    needs: ClassVar[Needs] = Needs.NOTHING
+
     version: int
     address: Address
 
@@ -76,6 +79,8 @@ class RememberContact(Command):
 @dataclass(frozen=True, kw_only=True)
 class QueueMessage(Command):
     """Tell the person something: at an address of the message's own, or else at the stored contact."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
 
     kind: Kind
     parameters: Mapping[str, Any]
@@ -95,6 +100,8 @@ class SettleContact(EraseAccount):
 @dataclass(frozen=True, kw_only=True)
 class RecordDelivery(Command):
     """Note what became of an attempt. Of a closed account no message is left, so there is nothing to note."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
 
     message_id: int
     outcome: Outcome

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from services.notifier.commands import Address, Kind, QueueMessage, RememberContact, SettleContact
 from services.notifier.models import OWNER
 from shared.commands import Command
+from shared.consenting import CONSENTS_HEARD
 from shared.contracts.account import (
     AccountCancelled,
     AddressRegisteredAgain,
@@ -25,7 +26,7 @@ from shared.contracts.account import (
     SecondFactorChanged,
 )
 from shared.contracts.base import AccountEvent, Event
-from shared.contracts.requests import ErasureOrdered, ErasureSettled, ExportOrdered, PersonTold
+from shared.contracts.requests import ErasureOrdered, ErasureSettled, PersonTold
 from shared.contracts.topics import ACCOUNTS, CONTACTS, MESSAGES, ORDERS
 from shared.messaging.consumer import Subscription
 from shared.sessions import SESSIONS_HEARD
@@ -83,15 +84,13 @@ def on_account(event: Event) -> Command | None:
 
 
 def on_order(event: Event) -> Command | None:
-    """Translate that everybody else has erased, that notifier still owes its receipt, or what any owner is told."""
+    """Translate that everybody else has erased, that notifier still owes its receipt, and orders of every owner."""
     match event:
         case ErasureSettled():
             return _settle(event, event.references)
-        case ErasureOrdered() if OWNER.name in event.owners:
+        case ErasureOrdered() if OWNER.name in event.owners and event.categories is None:
             return _settle(event)
-        case ExportOrdered():
-            return OWNER.command_for(event)
-    return None
+    return OWNER.command_for(event)
 
 
 NOTICES = frozenset(Kind)
@@ -142,6 +141,7 @@ SUBSCRIPTIONS = (
     Subscription(CONTACTS, on_contact),
     Subscription(ACCOUNTS, on_account),
     SESSIONS_HEARD,
+    CONSENTS_HEARD,
     Subscription(ORDERS, on_order),
     Subscription(MESSAGES, on_message),
 )

@@ -31,6 +31,56 @@ BY_MAIL_ALONE = frozenset(
     }
 )
 """Codes show that a mailbox is somebody's; and after the last message nobody is there to be shown anything."""
+OWED: Mapping[Kind, str] = {
+    **dict.fromkeys(
+        (Kind.CONFIRMATION_CODE, Kind.PASSWORD_RESET_CODE, Kind.EMAIL_CHANGE_CODE),
+        "somebody has asked for it, and waits for it",
+    ),
+    **dict.fromkeys(
+        (
+            Kind.NEW_CLIENT_SEEN,
+            Kind.PASSWORD_CHANGED,
+            Kind.SECOND_FACTOR_CHANGED,
+            Kind.EMAIL_CHANGED,
+            Kind.EMAIL_RESTORED,
+        ),
+        "keeps the account safe: whoever takes it over could silence it",
+    ),
+    **dict.fromkeys(
+        (
+            Kind.CANCELLATION_DECLINED,
+            Kind.CANCELLATION_POSSIBLE,
+            Kind.CANCELLATION_SCHEDULED,
+            Kind.CANCELLATION_UNDONE,
+            Kind.CANCELLATION_RECEIVED,
+            Kind.CANCELLATION_COMPLETED,
+        ),
+        "says what became of a right of the person",
+    ),
+    **dict.fromkeys(
+        (
+            Kind.REQUEST_RECEIVED,
+            Kind.PROVE_IT_IS_YOU,
+            Kind.PROVE_IT_IS_YOU_REMINDER,
+            Kind.NOT_IDENTIFIED,
+            Kind.REQUEST_QUESTION,
+            Kind.REQUEST_EXTENDED,
+            Kind.REQUEST_FEE,
+            Kind.REQUEST_LAPSED,
+            Kind.REQUEST_REFUSED,
+            Kind.REQUEST_ACCEPTED_IN_PART,
+            Kind.REQUEST_DONE,
+            Kind.CORRECTION_DONE,
+            Kind.PACKAGE_READY,
+            Kind.PACKAGE_CODE,
+        ),
+        "a request has to be answered",
+    ),
+}
+"""What goes out also when the person has withdrawn that messages are sent, and why."""
+NOT_OWED: Mapping[Kind, str] = {
+    Kind.ADDRESS_REGISTERED_AGAIN: "nothing came of it, and nobody waits for it",
+}
 SECRET = frozenset({"undo_token", "package_link"})
 """Parameters that show that a mailbox is somebody's: the app never shows them."""
 NOTICES_KEPT = timedelta(days=90)

@@ -15,6 +15,8 @@ from services.notifier.commands import (
     SettleContact,
 )
 from services.notifier.domain import (
+    NOT_OWED,
+    OWED,
     Queued,
     Step,
     decide_step,
@@ -26,7 +28,18 @@ from services.notifier.domain import (
 )
 from services.notifier.models import OWNER
 from shared.bus import Handlers, Work, closed_among
-from shared.commands import ContinueExport, EraseAccount, ExportAccount, Refusal
+from shared.commands import (
+    ContinueExport,
+    CountData,
+    EraseAccount,
+    EraseCategories,
+    ExportAccount,
+    KeepToConsent,
+    Needs,
+    Refusal,
+)
+from shared.consenting import keep_to_consents
+from shared.consents import withdrawn_now
 from shared.sessions import ForgetSession, forget_sessions
 
 handlers = Handlers()
@@ -34,6 +47,8 @@ NO_SUCH_NOTICE = Refusal("no-such-notice")
 handlers.of(ForgetSession)(forget_sessions)
 handlers.of(ExportAccount)(OWNER.exporting.begin)
 handlers.of(ContinueExport)(OWNER.exporting.go_on)
+handlers.of(CountData)(OWNER.apart.count)
+handlers.of(EraseCategories)(OWNER.apart.erase)
 
 
 @handlers.of(RememberContact)
@@ -44,8 +59,21 @@ async def remember_contacts(work: Work, commands: Sequence[RememberContact]) -> 
 
 @handlers.of(QueueMessage)
 async def queue_messages(work: Work, commands: Sequence[QueueMessage]) -> None:
-    """Queue the messages; the mailer finds them."""
-    await repository.queue(work.connection, [draft(command) for command in commands], work.now)
+    """Queue the messages; the mailer finds them. What is not owed asks for consent."""
+    asking = {command.account_id for command in commands if command.kind not in OWED}
+    silent = await withdrawn_now(work.connection, asking, Needs.USE, OWNER.name)
+    due = [command for command in commands if command.kind in OWED or command.account_id not in silent]
+    await repository.queue(work.connection, [draft(command) for command in due], work.now)
+
+
+@handlers.of(KeepToConsent)
+async def keep_to_consent(work: Work, commands: Sequence[KeepToConsent]) -> None:
+    """Send nothing more that is not owed, also of what is queued already."""
+    await keep_to_consents(work, commands)
+    asking = {command.account_id for command in commands}
+    silent = await withdrawn_now(work.connection, asking, Needs.USE, OWNER.name)
+    withheld = await repository.withhold(work.connection, silent, NOT_OWED)
+    await repository.note_mailed(work.connection, [(notice_id, "withheld") for notice_id in withheld])
 
 
 @handlers.of(SettleContact)

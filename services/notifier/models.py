@@ -90,7 +90,9 @@ class Notice(Base):
     parameters: Mapped[dict[str, Any]] = personal(Category.MESSAGES)
     told_at: Mapped[datetime] = personal(Category.MESSAGES)
     read_at: Mapped[datetime | None] = personal(Category.MESSAGES)
-    mailed: Mapped[str] = opaque("what became of the mail: waiting, delivered, undeliverable, expired", shown=True)
+    mailed: Mapped[str] = opaque(
+        "what became of the mail: waiting, delivered, undeliverable, expired, withheld", shown=True
+    )
 
 
 OWNER = DataOwner("notifier", Phase.CONTACT, Base.metadata, SessionsBase.metadata)

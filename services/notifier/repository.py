@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -112,6 +112,15 @@ _NOTE_MAILED = text(
     "UPDATE notices SET mailed = new.mailed FROM unnest(:ids, :mailed) AS new(id, mailed) WHERE notices.id = new.id"
 ).bindparams(bindparam("ids", type_=ARRAY(Uuid)), bindparam("mailed", type_=ARRAY(String)))
 _REMOVE = delete(Message).where(Message.id == any_(IDS))
+_WITHHOLD = (
+    delete(Message)
+    .where(
+        Message.account_id == any_(bindparam("accounts", type_=ARRAY(Uuid))),
+        Message.kind == any_(bindparam("kinds", type_=ARRAY(String))),
+        ~Message.sent,
+    )
+    .returning(Message.notice_id)
+)
 _REMEMBER_SENT = update(Message).where(Message.id == any_(IDS)).values(sent=True)
 
 
@@ -195,6 +204,14 @@ async def remove(connection: AsyncConnection, ids: Sequence[int]) -> None:
     """Forget messages."""
     if ids:
         await connection.execute(_REMOVE, {"ids": list(ids)})
+
+
+async def withhold(connection: AsyncConnection, accounts: Collection[UUID], kinds: Collection[Kind]) -> list[UUID]:
+    """Forget what of these kinds is queued for these accounts; returns the notices of it."""
+    if not accounts:
+        return []
+    which = {"accounts": sorted(accounts), "kinds": list(kinds)}
+    return [notice_id for notice_id in await connection.scalars(_WITHHOLD, which) if notice_id]
 
 
 async def remember_sent(connection: AsyncConnection, ids: Sequence[int]) -> None:

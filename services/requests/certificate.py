@@ -47,6 +47,7 @@ class Periods:
             "keyed digests that count tries": LONGEST_PERIOD,
             "codes for other registrations of the address, not yet delivered": timedelta(hours=24),
             "this order and its certificate": self.proof,
+            "records of requests: random ids, kinds, states, grounds and times": self.proof,
             "personal messages not yet read or purged, log segments not yet rolled": LONGEST_PERSONAL_RETENTION,
             "dead rows and write-ahead log of the databases": self.storage,
             "bytes that name no account": NAMELESS_KEPT,
@@ -60,6 +61,7 @@ def certificate(order: Order, completed_at: datetime, periods: Periods) -> dict[
     document = {
         "order_id": str(order.order_id),
         "origin": order.origin,
+        "categories": list(order.categories) if order.categories is not None else "all",
         "opened_at": _moment(order.opened_at),
         "settled_at": _moment(order.settled_at),
         "completed_at": _moment(completed_at),

@@ -9,9 +9,9 @@ from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from shared.commands import Command, EraseAccount, Lock
+from shared.commands import Command, EraseAccount, KeepToConsent, Lock, Needs
 from shared.contracts.account import Origin
-from shared.contracts.receipts import Item, Phase
+from shared.contracts.receipts import CorrectedField, Item, Phase
 from shared.contracts.requests import Channel, Ground, Kind
 
 
@@ -28,11 +28,17 @@ class AddFeedback(Command):
     """Keep what a person has written."""
 
     lock: ClassVar[Lock] = Lock.SHARED
+    needs: ClassVar[Needs] = Needs.COLLECTION
 
     feedback_id: UUID
     text: str
     submitted_at: datetime
     pictures: tuple[Picture, ...] = ()
+
+    @property
+    def given_at(self) -> datetime:
+        """When it was written."""
+        return self.submitted_at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +61,7 @@ class OpenOrder(EraseAccount):
 class TakeReceipt(Command):
     """Note what an owner has erased: in any order, any number of times, also before the order is heard of."""
 
+    needs: ClassVar[Needs] = Needs.NOTHING
     outlives_account: ClassVar[bool] = True
     overrides_parked: ClassVar[bool] = True
 
@@ -69,6 +76,7 @@ class TakeReceipt(Command):
 class Remind(Command):
     """Ask those who still owe a receipt again, and those too who were admitted since the order opened."""
 
+    needs: ClassVar[Needs] = Needs.NOTHING
     outlives_account: ClassVar[bool] = True
 
     order_id: UUID
@@ -78,14 +86,19 @@ class Remind(Command):
 class AdmitOwner(Command):
     """Ask an owner in every order from now on."""
 
+    needs: ClassVar[Needs] = Needs.NOTHING
+
     owner: str
     phase: Phase
     categories: tuple[str, ...]
+    choosable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseOwner(Command):
     """Ask an owner no more: it says that it holds nothing any more."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
 
     owner: str
 
@@ -101,6 +114,8 @@ def lock_of_owner(owner: str) -> UUID:
 @dataclass(frozen=True, kw_only=True)
 class OnRequest(Command):
     """Something is done with one request, by somebody. `account_id` is what the request says."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
 
     request_id: UUID
     actor: str = "person"
@@ -332,3 +347,50 @@ class EndPackage(OnRequest):
     arrived: bool
     by_link: bool = False
     """Then only after it was fetched: a link alone destroys nothing."""
+
+
+# Deletion and correction
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskPreview(OnRequest):
+    """Have every owner count anew what a deletion would erase."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeCount(OnRequest):
+    """Note what an owner has counted."""
+
+    owner: str
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemindOfPreview(OnRequest):
+    """Ask those owners again that have not counted yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeCorrected(OnRequest):
+    """Note what became of each value that an owner was to put right."""
+
+    owner: str
+    fields: tuple[CorrectedField, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemindOfCorrection(OnRequest):
+    """Order a correction again of those owners that have not answered yet."""
+
+
+# Consent
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeConsent(KeepToConsent):
+    """Keep to what was withdrawn or given again; what was withdrawn stands on record as a request."""
+
+    event_id: UUID
+    """The record's id, where the person has withdrawn without a request."""
+    request_id: UUID | None = None
+    reference: str | None = None

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from services.requests.commands import (
     AddFeedback,
     AdmitOwner,
     OpenOrder,
     ReleaseOwner,
+    TakeConsent,
+    TakeCorrected,
+    TakeCount,
     TakeExportEnd,
     TakeExportPart,
     TakePayment,
@@ -15,12 +21,20 @@ from services.requests.commands import (
 )
 from services.requests.models import OWNER
 from shared.commands import Command
-from shared.contracts.account import AccountCancelled
+from shared.contracts.account import AccountCancelled, ConsentGiven, ConsentWithdrawn, scope_names
 from shared.contracts.app import FeedbackSubmitted
 from shared.contracts.base import Event
 from shared.contracts.billing import RequestFeePaid
-from shared.contracts.receipts import DataErased, ExportCompleted, ExportPart, OwnerAnnounced, OwnerLeft
-from shared.contracts.topics import ACCOUNTS, EXPORTS, FEEDBACK, FEES, ORDERS, RECEIPTS
+from shared.contracts.receipts import (
+    DataCorrected,
+    DataCounted,
+    DataErased,
+    ExportCompleted,
+    ExportPart,
+    OwnerAnnounced,
+    OwnerLeft,
+)
+from shared.contracts.topics import ACCOUNTS, CONSENTS, EXPORTS, FEEDBACK, FEES, ORDERS, RECEIPTS
 from shared.messaging.consumer import Subscription
 from shared.sessions import SESSIONS_HEARD
 
@@ -63,6 +77,21 @@ def on_receipt(event: Event) -> Command | None:
                 parts=event.parts,
                 counts=event.counts,
             )
+        case DataCounted():
+            return TakeCount(**_answer(event), owner=event.source, items=event.items)
+        case DataCorrected():
+            return TakeCorrected(**_answer(event), owner=event.source, fields=event.fields)
+    return _about_owner(event)
+
+
+def _answer(event: DataCounted | DataCorrected) -> dict[str, Any]:
+    """Say of an owner's answer which request it is about, and whose step it is."""
+    whose = {"account_id": event.account_id, "request_id": event.request_id}
+    return {**whose, "caused_by": event, "actor": event.source}
+
+
+def _about_owner(event: Event) -> Command | None:
+    match event:
         case OwnerAnnounced() if event.owner == event.source:
             return AdmitOwner(
                 account_id=lock_of_owner(event.owner),
@@ -70,6 +99,7 @@ def on_receipt(event: Event) -> Command | None:
                 owner=event.owner,
                 phase=event.phase,
                 categories=event.categories,
+                choosable=event.choosable,
             )
         case OwnerLeft() if event.owner == event.source:
             return ReleaseOwner(account_id=lock_of_owner(event.owner), caused_by=event, owner=event.owner)
@@ -115,6 +145,27 @@ def on_fee(event: Event) -> Command | None:
     return None
 
 
+def on_consent(event: Event) -> Command | None:
+    """Account: what was withdrawn, also by a request that it ends, and what was given again."""
+    match event:
+        case ConsentWithdrawn():
+            return replace(_consent(event, given=False), request_id=event.request_id, reference=event.reference)
+        case ConsentGiven():
+            return _consent(event, given=True)
+    return None
+
+
+def _consent(event: ConsentWithdrawn | ConsentGiven, *, given: bool) -> TakeConsent:
+    return TakeConsent(
+        account_id=event.account_id,
+        caused_by=event,
+        event_id=event.id,
+        scopes=scope_names(event.scopes, whole_policy=event.whole_policy),
+        since=event.occurred_at,
+        given=given,
+    )
+
+
 SUBSCRIPTIONS = (
     Subscription(ACCOUNTS, on_account),
     Subscription(RECEIPTS, on_receipt),
@@ -122,5 +173,6 @@ SUBSCRIPTIONS = (
     Subscription(FEEDBACK, on_feedback),
     Subscription(FEES, on_fee),
     SESSIONS_HEARD,
+    Subscription(CONSENTS, on_consent),
     Subscription(ORDERS, OWNER.command_for),
 )

@@ -61,6 +61,7 @@ class Owner(Base):
     name: Mapped[str] = opaque("name of a service", primary_key=True)
     phase: Mapped[str] = opaque("when it is asked")
     categories: Mapped[list[str]] = opaque("what it holds")
+    choosable: Mapped[list[str]] = opaque("what of it can be erased alone", server_default=text("'{}'"))
     admitted_at: Mapped[datetime] = opaque("since when it is asked")
     left: Mapped[bool] = opaque("asked no more", Boolean)
 
@@ -84,6 +85,8 @@ class Order(Base):
     asked_at: Mapped[datetime | None] = opaque("time of the last repeat")
     settled_at: Mapped[datetime | None] = opaque("time when the phase `data` was answered")
     completed_at: Mapped[datetime | None] = opaque("time of the last receipt")
+    categories: Mapped[list[str] | None] = opaque("names of categories; none for all, with the account")
+    request_id: Mapped[UUID | None] = opaque("random id of the request that it carries out")
     certificate: Mapped[dict[str, Any] | None] = opaque("categories, counts and times", JSONB)
 
 
@@ -173,6 +176,35 @@ class AuditLine(Base):
     step: Mapped[str] = opaque("slug")
     previous: Mapped[str] = opaque("digest of the line before")
     digest: Mapped[str] = opaque("digest of this line")
+
+
+class Preview(Base):
+    """What an owner has counted that a deletion would erase, as it is shown before it is decided."""
+
+    __tablename__ = "previews"
+    __table_args__ = (Index("previews_owed", "asked_at", postgresql_where=text("counted_at IS NULL")), rows(RECORD))
+
+    request_id: Mapped[UUID] = opaque(RANDOM, ForeignKey(Request.request_id, ondelete="CASCADE"), primary_key=True)
+    owner: Mapped[str] = opaque("name of a service", primary_key=True)
+    asked_at: Mapped[datetime] = opaque("time of the last repeat")
+    counted_at: Mapped[datetime | None] = opaque("time of the answer")
+    items: Mapped[list[dict[str, Any]]] = opaque("categories and counts", JSONB)
+
+
+class CorrectionDue(Base):
+    """What an owner owes to a correction: what became of each field, until it is here."""
+
+    __tablename__ = "correction_dues"
+    __table_args__ = (
+        Index("correction_dues_owed", "asked_at", postgresql_where=text("answered_at IS NULL")),
+        rows(RECORD),
+    )
+
+    request_id: Mapped[UUID] = opaque(RANDOM, ForeignKey(Request.request_id, ondelete="CASCADE"), primary_key=True)
+    owner: Mapped[str] = opaque("name of a service", primary_key=True)
+    asked_at: Mapped[datetime] = opaque("time of the last repeat")
+    answered_at: Mapped[datetime | None] = opaque("time of the answer")
+    fields: Mapped[list[dict[str, Any]]] = opaque("names of fields, and what became of each", JSONB)
 
 
 class RequestWords(Base):

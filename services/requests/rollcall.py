@@ -35,6 +35,16 @@ class Due:
 
 
 @dataclass(frozen=True)
+class Owner:
+    """A data owner as it has announced itself."""
+
+    phase: Phase
+    categories: frozenset[str] = frozenset()
+    choosable: frozenset[str] = frozenset()
+    """What of it can be erased while the account stays."""
+
+
+@dataclass(frozen=True)
 class Order:
     """An erasure order; `opened_at` is none while only a receipt has come."""
 
@@ -47,6 +57,10 @@ class Order:
     asked_at: datetime | None = None
     settled_at: datetime | None = None
     completed_at: datetime | None = None
+    categories: tuple[str, ...] | None = None
+    """Only these, and the account stays; none for all of it."""
+    request_id: UUID | None = None
+    """The request that this carries out, if one has asked for it."""
     dues: Mapping[str, Due] = field(default_factory=dict)
 
     def waits_for(self) -> tuple[str, ...]:
@@ -56,6 +70,13 @@ class Order:
 
 
 Change = tuple[Order, tuple[Step, ...]]
+
+
+def asked(categories: tuple[str, ...] | None, owners: Mapping[str, Owner]) -> dict[str, Phase]:
+    """Say which owners an order asks, and in which phase; one of categories asks those that have any, all at once."""
+    if categories is None:
+        return {name: owner.phase for name, owner in owners.items()}
+    return {name: Phase.DATA for name, owner in owners.items() if owner.categories & set(categories)}
 
 
 def opened(order: Order, owners: Mapping[str, Phase], heard: Order) -> Change:
@@ -105,7 +126,7 @@ def _advanced(order: Order, now: datetime | None) -> Change:
     steps = []
     if order.opened_at and not order.settled_at and _all_answered(order, {Phase.DATA}):
         order = replace(order, settled_at=now)
-        steps.append(Step.SETTLED)
+        steps += [Step.SETTLED] * (order.categories is None)  # the account stays, and so does its contact
     if order.settled_at and not order.completed_at and _all_answered(order, set(Phase)):
         order = replace(order, completed_at=now)
         steps.append(Step.COMPLETED)

@@ -19,6 +19,7 @@ class Settings(ServiceSettings):
 
     remind_seconds: float = Field(default=30.0, gt=0)
     """How long an open order waits for a receipt before it asks again."""
+
     package_keys_file: Path
     """Keys of 32 bytes (base64, a line each) that wrap the keys of packages: the first wraps, any unwraps."""
     package_hours: float = Field(default=24.0, gt=0)

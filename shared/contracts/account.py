@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Literal
 from uuid import UUID
@@ -218,6 +219,20 @@ class Scope(BaseModel):
 
     purpose: Purpose
     service: str = Field(pattern=SOURCE_PATTERN)
+
+    @property
+    def name(self) -> str:
+        """How the scope is kept, and asked for."""
+        return f"{self.purpose}:{self.service}"
+
+
+POLICY = "policy"
+"""The name of the widest scope: the privacy policy as a whole."""
+
+
+def scope_names(scopes: Iterable[Scope], *, whole_policy: bool) -> tuple[str, ...]:
+    """Name all that a wish about consent is about."""
+    return (*([POLICY] if whole_policy else []), *(scope.name for scope in scopes))
 
 
 class ConsentWithdrawn(AccountEvent):

@@ -56,6 +56,15 @@ class DataErased(AccountEvent):
     """A slug, such as that the last message could not be delivered."""
 
 
+class DataCounted(AccountEvent):
+    """A receipt: what an erasure of everything would erase now, and what it would keep."""
+
+    topic = RECEIPTS
+    type: Literal["DataCounted"] = "DataCounted"
+    request_id: UUID
+    items: tuple[Item, ...]
+
+
 class OwnerAnnounced(OwnerEvent):
     """A data owner says what it will hold, before it takes any."""
 
@@ -63,6 +72,8 @@ class OwnerAnnounced(OwnerEvent):
     type: Literal["OwnerAnnounced"] = "OwnerAnnounced"
     phase: Phase
     categories: tuple[str, ...]
+    choosable: tuple[str, ...] = ()
+    """Which of them can be erased while the account stays."""
 
 
 class OwnerLeft(OwnerEvent):
@@ -85,7 +96,8 @@ class CorrectedField(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    field: str = Field(pattern=r"^[a-z][a-z_.-]{0,59}$")
+    field: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,59}$")
+    """Of the profile by its name, of a device by its binding."""
     outcome: FieldOutcome
     reason: str | None = Field(default=None, pattern=r"^[a-z-]{1,60}$")
 

@@ -54,7 +54,7 @@ class Ground(StrEnum):
 
 
 class ErasureOrdered(AccountEvent):
-    """A repeat of an open order to those who still owe a receipt."""
+    """An order to those who owe a receipt: one of categories, or a repeat of the one that a cancellation is."""
 
     topic = ORDERS
     type: Literal["ErasureOrdered"] = "ErasureOrdered"
@@ -63,6 +63,18 @@ class ErasureOrdered(AccountEvent):
     contact_version: int
     categories: tuple[str, ...] | None = None
     """Only these, and the account stays; none for all of it, after its cancellation."""
+
+
+class PreviewOrdered(AccountEvent):
+    """A person wants data erased: each of the owners counts what that would erase, and says what it would keep.
+
+    Repeated to whoever still owes; an owner that has counted counts anew.
+    """
+
+    topic = ORDERS
+    type: Literal["PreviewOrdered"] = "PreviewOrdered"
+    request_id: UUID
+    owners: tuple[str, ...]
 
 
 class ErasureSettled(AccountEvent):

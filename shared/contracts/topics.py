@@ -25,6 +25,8 @@ class Topic:
     reader: str | None = None
     retention: timedelta = timedelta(days=14)
     partitions: int = PARTITIONS
+    adds_to: str | None = None
+    """The category of a person's data that its facts add to, where that can be erased alone."""
 
     def __post_init__(self) -> None:
         if self.personal != (self.reader is not None):
@@ -88,11 +90,30 @@ CONTACTS = Topic(
 BINDINGS = Topic("device.bindings.v1", owner="device")
 ORDERS = Topic("requests.orders.v1", owner="requests")
 RECEIPTS = Topic("*.receipts.v1", owner="each data owner")
-TELEMETRY = Topic("app.telemetry.v1", owner="app", personal=True, reader="device", retention=PERSONAL_RETENTION)
-DEVICE_ACTIONS = Topic(
-    "app.device-actions.v1", owner="app", personal=True, reader="device", retention=PERSONAL_RETENTION
+TELEMETRY = Topic(
+    "app.telemetry.v1",
+    owner="app",
+    personal=True,
+    reader="device",
+    retention=PERSONAL_RETENTION,
+    adds_to="device-data",
 )
-FEEDBACK = Topic("app.feedback.v1", owner="app", personal=True, reader="requests", retention=PERSONAL_RETENTION)
+DEVICE_ACTIONS = Topic(
+    "app.device-actions.v1",
+    owner="app",
+    personal=True,
+    reader="device",
+    retention=PERSONAL_RETENTION,
+    adds_to="device-data",
+)
+FEEDBACK = Topic(
+    "app.feedback.v1",
+    owner="app",
+    personal=True,
+    reader="requests",
+    retention=PERSONAL_RETENTION,
+    adds_to="feedback",
+)
 INSTALLMENTS = Topic("billing.installments.v1", owner="billing")
 FEES = Topic("billing.fees.v1", owner="billing")
 CONSENTS = Topic("account.consents.v1", owner="account")

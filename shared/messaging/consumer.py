@@ -27,10 +27,11 @@ from shared.contracts.receipts import Item, Outcome
 from shared.contracts.topics import Topic
 from shared.database import rows_of
 from shared.errors import describe, is_transient
+from shared.marks import Marks, is_older, marks_of
 from shared.messaging import dead_letters, positions
 from shared.messaging.dead_letters import Parked
 from shared.messaging.positions import Record
-from shared.messaging.reading import Message, Reader
+from shared.messaging.reading import Message, Reader, taken_at_of
 from shared.messaging.topic_ids import TopicIds
 from shared.owner import DataOwner
 from shared.personal_data import Category
@@ -188,13 +189,13 @@ class Consumer:
     async def _sorted_out(self, work: Work, messages: list[Message]) -> tuple[list[Message], list[Parked]]:
         """Separate what is handled now from what is parked: the unreadable, and what follows a parked message."""
         behind = await self._behind(work, messages)
-        closed = await self._closed(work, messages)
+        bars = await self._bars(work, messages)
         ready, letters = [], []
         for message in messages:
             place = (message.account_id, message.record.topic)
             if message.reason:
                 letters.append(message.parked(message.reason, message.error))
-                if message.account_id and message.account_id not in closed and not self.subscription.each_alone:
+                if message.account_id and not self.subscription.each_alone and not self._dropped(message, *bars):
                     behind.add(place)
             elif place in behind and message.command and not message.command.overrides_parked:
                 letters.append(message.parked("waits-behind", ""))
@@ -209,11 +210,17 @@ class Consumer:
         topics = sorted({m.record.topic for m in messages})
         return {*await dead_letters.standing_before(work.connection, accounts, topics)}
 
-    @staticmethod
-    async def _closed(work: Work, messages: Sequence[Message]) -> set[UUID]:
-        """Tell whose unreadable messages will be dropped, so that nothing waits behind them."""
+    async def _bars(self, work: Work, messages: Sequence[Message]) -> tuple[set[UUID], Marks]:
+        """Tell what drops unreadable messages instead of parking them, so that nothing waits behind them."""
         named = sorted({m.account_id for m in messages if m.reason and m.account_id})
-        return await closed_among(work, named) if named else set()
+        closed = await closed_among(work, named) if named else set()
+        return closed, await marks_of(work.connection, named if self.subscription.topic.adds_to else [])
+
+    def _dropped(self, message: Message, closed: set[UUID], marks: Marks) -> bool:
+        account_id, category = message.account_id, self.subscription.topic.adds_to
+        if not account_id or account_id in closed:
+            return True
+        return bool(category) and is_older(taken_at_of(message.record), marks.get((account_id, category or "")))
 
     def _context(self, error: BaseException | None, **more: object) -> dict[str, object]:
         told = {"error": describe(error)} if error else {}

@@ -27,8 +27,13 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared import failpoints
+from shared.contracts.topics import TOPICS
 from shared.database import rows_of
+from shared.marks import is_older, marks_of
 from shared.tables import ClosedAccount, DeadLetter
+
+ADDS_TO = {topic.name: topic.adds_to for topic in TOPICS if topic.adds_to}
+"""Which topics add to a category that can be erased alone."""
 
 _PARK = text(
     'INSERT INTO dead_letters (topic, partition, "offset", taken_at, account_id, reason, error, body)'
@@ -87,14 +92,34 @@ class Parked:
 
 
 async def park(connection: AsyncConnection, letters: Sequence[Parked]) -> None:
-    """Park messages, but drop what a closed account bars anyway: nothing of the person may stay.
+    """Park messages, but drop what a closed account or an erased category bars anyway: nothing of that may stay.
 
     The caller holds the lock of every account they name.
     """
+    letters = await _not_older(connection, letters)
     if letters:
         columns = [field.name for field in fields(Parked)]
         await connection.execute(_PARK, rows_of(columns, [astuple(letter) for letter in letters]))
         failpoints.reach("consumer.parked")
+
+
+async def _not_older(connection: AsyncConnection, letters: Sequence[Parked]) -> list[Parked]:
+    marks = await marks_of(
+        connection, {each.account_id for each in letters if each.account_id and each.topic in ADDS_TO}
+    )
+    return [
+        each
+        for each in letters
+        if not each.account_id
+        or not is_older(each.taken_at, marks.get((each.account_id, ADDS_TO.get(each.topic, ""))))
+    ]
+
+
+async def drop_adding_to(connection: AsyncConnection, account_id: UUID, category: str) -> int:
+    """Take off the shelf what would add to a category that is being erased; returns how many."""
+    topics = [name for name, added in ADDS_TO.items() if added == category]
+    mine = delete(DeadLetter).where(DeadLetter.account_id == account_id, DeadLetter.topic.in_(topics))
+    return (await connection.execute(mine)).rowcount if topics else 0
 
 
 async def standing_before(

@@ -106,6 +106,7 @@ async def test_after_the_last_message_all_of_the_person_is_gone_and_nobody_else_
     [receipt] = await notifier.receipts()
     assert (receipt.account_id, receipt.order_id, receipt.remark) == (ANNA.account_id, ANNA.order_id, None)
     assert {item.category: (item.outcome, item.count) for item in receipt.items} == {
+        "consent": (Erasure.NOTHING_HELD, 0),
         "contact": (Erasure.ERASED, 1),
         "messages": (Erasure.ERASED, 3),
         "unhandled-messages": (Erasure.NOTHING_HELD, 0),

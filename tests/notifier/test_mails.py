@@ -24,6 +24,10 @@ from shared.languages import LANGUAGES
 TEMPLATES = Path(mails.__file__).parent / "templates"
 COMPOSER = Composer("Adieu <no-reply@adieu.example>")
 WISH = {"reference": "REF-1", "kind": "access"}
+CORRECTED = [
+    {"field": "nickname", "outcome": "corrected", "reason": None},
+    {"field": "email", "outcome": "refused", "reason": "own-door"},
+]
 FEE = {"costs": [{"what": "an hour of work", "amount": "40.00"}], "total": "40.00", "currency": "EUR"}
 REASONS = {"ground": "repetitive", "facts": "asked last week", "items": ["feedback"], "remedy": "look into the app"}
 SLUGS = {"kind", "ground"}
@@ -54,6 +58,7 @@ PARAMETERS: dict[Kind, dict[str, Any]] = {
     Kind.REQUEST_REFUSED: {**WISH, **REASONS},
     Kind.REQUEST_ACCEPTED_IN_PART: {**WISH, **REASONS},
     Kind.REQUEST_DONE: WISH,
+    Kind.CORRECTION_DONE: {**WISH, "fields": CORRECTED},
     Kind.PACKAGE_READY: {
         **WISH,
         "fetch_by": "2026-03-03T04:05:00Z",

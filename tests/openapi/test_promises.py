@@ -21,6 +21,7 @@ DONE_ONCE_WITHOUT_A_KEY = {
 SHORT_LISTS = {
     "account GET /v1/account/agreements": "one for each version of the policy",
     "requests GET /v1/packages": "one for each access that was answered within a day",
+    "requests GET /v1/requests/{reference}/said": "what staff have said about one request",
     "device GET /v1/readings/latest": "one for each device of a person",
 }
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from services.account.api import (
     cancellations,
+    consents,
     emails,
     passwords,
     profile,
@@ -15,5 +16,5 @@ from services.account.api import (
 )
 
 router = APIRouter()
-for door in (registrations, sessions, second_factor, profile, passwords, emails, cancellations):
+for door in (registrations, sessions, second_factor, profile, passwords, emails, consents, cancellations):
     router.include_router(door.router)

@@ -10,7 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import Field
 
-from services.account.api.doors import Asking, Config, Hashing, done
+from services.account.api.doors import AskingStill, Config, Hashing, done
 from services.account.commands import (
     CancelAccount,
     ContinueCancellation,
@@ -58,7 +58,7 @@ class Confirmation(Token):
 
 
 @router.post("/cancellations", status_code=HTTPStatus.CREATED)
-async def start_cancellation(person: Asking, service: Running, key: IdempotencyKey = None) -> dict[str, Any]:
+async def start_cancellation(person: AskingStill, service: Running, key: IdempotencyKey = None) -> dict[str, Any]:
     """First tap: what will go and what stops working; a reference to keep, and a token for ten minutes."""
     reference = random_secret() if key is None else digest("cancellation", str(person.account_id), key)[:43]
     token, expires_at = random_secret(), service.clock() + TOKEN_LIFE
@@ -160,7 +160,7 @@ async def _whose(service: Service, reference: str) -> UUID:
 
 
 @router.post("/cancellations/{reference}/keep")
-async def keep_account(reference: Reference, person: Asking, service: Running) -> dict[str, str]:
+async def keep_account(reference: Reference, person: AskingStill, service: Running) -> dict[str, str]:
     """Undo a scheduled cancellation: keep my account."""
     await done(service, KeepAccount(account_id=person.account_id, reference=reference))
     return {"state": "kept"}

@@ -8,8 +8,6 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated, Any
 
-import langcodes
-import pycountry
 from fastapi import Depends, Request
 from pydantic import AfterValidator, EmailStr, StringConstraints
 
@@ -19,7 +17,8 @@ from services.account.passwords import MAX_LENGTH, MIN_LENGTH, Passwords, is_add
 from services.account.repository import sessions
 from services.account.settings import Settings
 from shared import http
-from shared.commands import Command
+from shared.commands import Command, Needs
+from shared.consenting import asks
 from shared.contracts.account import DeclineReason
 from shared.contracts.base import Text
 from shared.http import Problem, refused
@@ -36,23 +35,6 @@ REMEDIES = {
 }
 
 
-def _region(code: str) -> str:
-    known = pycountry.countries.get(alpha_2=code) or pycountry.subdivisions.get(code=code)  # type: ignore[no-untyped-call]
-    if not known:
-        msg = "no code of ISO 3166-1 or 3166-2"
-        raise ValueError(msg)
-    return code
-
-
-def _language(tag: str) -> str:
-    if not langcodes.tag_is_valid(tag):
-        msg = "no tag of BCP 47"
-        raise ValueError(msg)
-    return langcodes.standardize_tag(tag)
-
-
-Region = Annotated[str, AfterValidator(_region)]
-Language = Annotated[str, StringConstraints(max_length=35), AfterValidator(_language)]
 Password = Annotated[Text, StringConstraints(min_length=MIN_LENGTH, max_length=MAX_LENGTH)]
 GivenPassword = Annotated[Text, StringConstraints(max_length=MAX_LENGTH)]
 Email = Annotated[EmailStr, AfterValidator(str.lower)]
@@ -85,7 +67,11 @@ async def logged_in(service: Running, person: Annotated[Person, Depends(token_be
     return person
 
 
-Asking = Annotated[Person, Depends(logged_in)]
+Asking = Annotated[Person, Depends(asks(logged_in, Needs.POLICY))]
+AskingToCollect = Annotated[Person, Depends(asks(logged_in, Needs.COLLECTION))]
+"""The same, where the answer must not depend on what is known of others: it asks before anything is looked up."""
+AskingStill = Annotated[Person, Depends(logged_in)]
+"""The same, also when the whole policy is withdrawn: to see what is there, to go, or to agree again."""
 
 
 async def done(service: Service, command: Command) -> Any:  # noqa: ANN401 - the command's own outcome

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from services.account.api.doors import (
     Asking,
+    AskingToCollect,
     Code,
     Config,
     Email,
@@ -64,7 +65,7 @@ class ByToken(Body):
 @router.post("/account/email", status_code=HTTPStatus.ACCEPTED)
 async def want_email(
     body: NewEmail,
-    person: Asking,
+    person: AskingToCollect,
     service: Running,
     *,
     settings: Config,

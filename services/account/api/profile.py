@@ -10,12 +10,13 @@ from fastapi import APIRouter, Response
 from fastapi import Body as FromBody
 from pydantic import BaseModel, EmailStr, StringConstraints
 
-from services.account.api.doors import Asking, Config, Language, Region, count_try, done, policy_outdated
-from services.account.commands import AgreeToPolicy, ChangeAvatar, ChangeProfile
+from services.account.api.doors import Asking, AskingStill, Config, count_try, done, policy_outdated
+from services.account.commands import AgreeToPolicy, ChangeAvatar, ChangeProfile, ClearAvatar
+from services.account.domain.profile import Language, Nickname, Region
 from services.account.repository import profile
 from services.account.settings import Settings
 from shared import pictures
-from shared.contracts.base import Label, Text
+from shared.contracts.base import Text
 from shared.http import Body, IfMatch, IfNoneMatch, Problem, etag, expected_version, picture_problem
 from shared.security import Person
 from shared.service import Running, Service
@@ -31,7 +32,7 @@ UNCHANGED: dict[int | str, dict[str, Any]] = {HTTPStatus.NOT_MODIFIED: {"descrip
 class Changes(Body):
     """What a person can change here: what is not sent stays, a nickname of `null` is cleared."""
 
-    nickname: Annotated[Label, StringConstraints(min_length=1, max_length=60)] | None = None
+    nickname: Nickname | None = None
     region: Region = ""
     language: Language = ""
 
@@ -73,7 +74,7 @@ class Agreed(BaseModel):
 
 @router.get("", responses=UNCHANGED)
 async def see_account(
-    person: Asking, service: Running, settings: Config, response: Response, seen: IfNoneMatch = None
+    person: AskingStill, service: Running, settings: Config, response: Response, seen: IfNoneMatch = None
 ) -> Account:
     """See one's own data."""
     account, tag = await _account(service, person, settings)
@@ -137,7 +138,7 @@ async def set_avatar(
 
 
 @router.get("/avatar", response_class=Response, responses=UNCHANGED)
-async def see_avatar(person: Asking, service: Running, seen: IfNoneMatch = None) -> Response:
+async def see_avatar(person: AskingStill, service: Running, seen: IfNoneMatch = None) -> Response:
     """See the avatar."""
     async with service.engine.connect() as connection:
         picture = await profile.avatar(connection, person.account_id)
@@ -154,11 +155,11 @@ async def see_avatar(person: Asking, service: Running, seen: IfNoneMatch = None)
 async def clear_avatar(person: Asking, service: Running, seen: IfMatch = None) -> None:
     """Have no avatar."""
     version = expected_version(seen)
-    await done(service, ChangeAvatar(account_id=person.account_id, avatar=None, media_type=None, version=version))
+    await done(service, ClearAvatar(account_id=person.account_id, version=version))
 
 
 @router.post("/agreements", status_code=HTTPStatus.CREATED)
-async def agree(body: Agreement, person: Asking, service: Running, settings: Config) -> Policy:
+async def agree(body: Agreement, person: AskingStill, service: Running, settings: Config) -> Policy:
     """Agree to the privacy policy as it is now."""
     if body.policy_version != settings.policy_version:
         raise policy_outdated(settings)
@@ -168,7 +169,7 @@ async def agree(body: Agreement, person: Asking, service: Running, settings: Con
 
 
 @router.get("/agreements")
-async def list_agreements(person: Asking, service: Running) -> list[Agreed]:
+async def list_agreements(person: AskingStill, service: Running) -> list[Agreed]:
     """List the versions of the privacy policy that one has agreed to, latest first."""
     async with service.engine.connect() as connection:
         return [Agreed(**row) for row in await profile.agreements(connection, person.account_id)]

@@ -15,10 +15,8 @@ from services.account.api.doors import (
     Config,
     Email,
     Hashing,
-    Language,
     Network,
     Password,
-    Region,
     by_network,
     count_try,
     done,
@@ -28,6 +26,7 @@ from services.account.api.doors import (
 )
 from services.account.commands import ConfirmRegistration, Register, TellOwner
 from services.account.domain.access import CODE_LIFE
+from services.account.domain.profile import Language, Region
 from services.account.repository import registrations
 from shared.contracts.base import Text
 from shared.http import Body, IdempotencyKey, id_for

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field, StringConstraints
 
 from services.account.api.doors import (
-    Asking,
+    AskingStill,
     Code,
     Config,
     Email,
@@ -175,13 +175,17 @@ def _tokens(settings: Settings, person: Person, refresh_token: str, now: datetim
 
 
 @router.get("/v1/sessions")
-async def list_sessions(person: Asking, service: Running, limit: Limit = 100, after: After = None) -> Page[LogInSeen]:
+async def list_sessions(
+    person: AskingStill, service: Running, limit: Limit = 100, after: After = None
+) -> Page[LogInSeen]:
     """List the sessions that are open, latest first."""
     return await _seen(person, service, limit, after, only_open=True)
 
 
 @router.get("/v1/log-ins")
-async def list_log_ins(person: Asking, service: Running, limit: Limit = 100, after: After = None) -> Page[LogInSeen]:
+async def list_log_ins(
+    person: AskingStill, service: Running, limit: Limit = 100, after: After = None
+) -> Page[LogInSeen]:
     """List when one has logged in, for half a year, latest first."""
     return await _seen(person, service, limit, after, only_open=False)
 
@@ -198,25 +202,25 @@ async def _seen(
 
 
 @router.delete("/v1/sessions/current", status_code=HTTPStatus.NO_CONTENT)
-async def log_out(person: Asking, service: Running) -> None:
+async def log_out(person: AskingStill, service: Running) -> None:
     """Log out: at once here, elsewhere within the lag of a topic."""
     await done(service, EndSession(account_id=person.account_id, session_id=person.session_id))
 
 
 @router.delete("/v1/sessions/others", status_code=HTTPStatus.NO_CONTENT)
-async def log_out_others(person: Asking, service: Running) -> None:
+async def log_out_others(person: AskingStill, service: Running) -> None:
     """Log out everywhere else."""
     await done(service, EndSessions(account_id=person.account_id, but=person.session_id))
 
 
 @router.delete("/v1/sessions/{session_id}", status_code=HTTPStatus.NO_CONTENT)
-async def end_session(session_id: UUID, person: Asking, service: Running) -> None:
+async def end_session(session_id: UUID, person: AskingStill, service: Running) -> None:
     """End one session of one's own."""
     await done(service, EndSession(account_id=person.account_id, session_id=session_id))
 
 
 @router.delete("/v1/sessions", status_code=HTTPStatus.NO_CONTENT)
-async def log_out_everywhere(person: Asking, service: Running) -> None:
+async def log_out_everywhere(person: AskingStill, service: Running) -> None:
     """Log out everywhere, here too."""
     await done(service, EndSessions(account_id=person.account_id))
 

@@ -166,7 +166,8 @@ def decide_cancel(state: State | None, command: CancelAccount, now: datetime) ->
             return confirmed
         if postponed := declines(state):
             return Declined(postponed)
-    return Cancelled(tuple(each.reference for each in state.started), state.contact_version)
+    given = (*(each.reference for each in state.started), *([command.reference] if command.reference else []))
+    return Cancelled(given, state.contact_version)
 
 
 def _confirmed(state: State, token_digest: str | None, now: datetime) -> Started | Refusal:

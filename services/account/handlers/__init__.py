@@ -5,8 +5,10 @@ from __future__ import annotations
 # Imported for their handlers, which register themselves.
 from services.account.handlers import (
     cancellations,
+    consents,
     emails,
     installments,
+    orders,
     passwords,
     profile,
     registrations,
@@ -17,9 +19,11 @@ from services.account.handlers.registry import handlers
 
 __all__ = [
     "cancellations",
+    "consents",
     "emails",
     "handlers",
     "installments",
+    "orders",
     "passwords",
     "profile",
     "registrations",

@@ -45,10 +45,10 @@ from shared.personal_data import Category, Hold
 @handlers.of(StartCancellation)
 async def start_cancellation(work: Work, commands: Sequence[StartCancellation]) -> list[Ok | Declined | Refusal]:
     """Give out reference and token, or decline and say why."""
-    states = await _states(work, commands)
+    known = await states(work, commands)
     outcomes = []
     for command in commands:
-        outcome = decide_start(states.get(command.account_id))
+        outcome = decide_start(known.get(command.account_id))
         if isinstance(outcome, Ok):
             values = {
                 "reference": command.reference,
@@ -66,8 +66,8 @@ async def start_cancellation(work: Work, commands: Sequence[StartCancellation]) 
 @handlers.of(ContinueCancellation)
 async def continue_cancellation(work: Work, commands: Sequence[ContinueCancellation]) -> list[Ok | Refusal]:
     """Note that the person has seen what will go."""
-    states = await _states(work, commands)
-    outcomes = [decide_continue(states.get(c.account_id), c, work.now) for c in commands]
+    known = await states(work, commands)
+    outcomes = [decide_continue(known.get(c.account_id), c, work.now) for c in commands]
     for command, outcome in zip(commands, outcomes, strict=True):
         if isinstance(outcome, Ok):
             await cancellations.change_cancellation(work.connection, command.reference, continued=True)
@@ -77,10 +77,10 @@ async def continue_cancellation(work: Work, commands: Sequence[ContinueCancellat
 @handlers.of(SpendTry)
 async def spend_try(work: Work, commands: Sequence[SpendTry]) -> list[str | Scheduled | Refusal]:
     """Count a try and hand out what to check the password against."""
-    states = await _states(work, commands)
-    outcomes = [decide_try(states.get(c.account_id), c, work.now) for c in commands]
+    known = await states(work, commands)
+    outcomes = [decide_try(known.get(c.account_id), c, work.now) for c in commands]
     for command, outcome in zip(commands, outcomes, strict=True):
-        started = states[command.account_id].with_token(command.token_digest) if isinstance(outcome, str) else None
+        started = known[command.account_id].with_token(command.token_digest) if isinstance(outcome, str) else None
         if started:
             await cancellations.change_cancellation(work.connection, command.reference, tries=started.tries + 1)
     return outcomes
@@ -91,10 +91,10 @@ async def schedule_cancellation(
     work: Work, commands: Sequence[ScheduleCancellation]
 ) -> list[Scheduled | Declined | Refusal]:
     """Hold the cancellation back for the cooling-off period."""
-    states = await _states(work, commands)
-    outcomes = [decide_schedule(states.get(c.account_id), c, work.now) for c in commands]
+    known = await states(work, commands)
+    outcomes = [decide_schedule(known.get(c.account_id), c, work.now) for c in commands]
     for command, outcome in zip(commands, outcomes, strict=True):
-        if isinstance(outcome, Scheduled) and not states[command.account_id].scheduled:
+        if isinstance(outcome, Scheduled) and not known[command.account_id].scheduled:
             await cancellations.change_cancellation(work.connection, outcome.reference, due_at=outcome.due_at)
             work.announce(CancellationScheduled(**work.stamp(command), **vars(outcome)))
     await _announce_declined(work, commands, outcomes)
@@ -104,8 +104,8 @@ async def schedule_cancellation(
 @handlers.of(KeepAccount)
 async def keep_account(work: Work, commands: Sequence[KeepAccount]) -> list[Ok | Refusal]:
     """Take back what was scheduled."""
-    states = await _states(work, commands)
-    outcomes = [decide_keep(states.get(c.account_id), c) for c in commands]
+    known = await states(work, commands)
+    outcomes = [decide_keep(known.get(c.account_id), c) for c in commands]
     kept = [c for c, outcome in zip(commands, outcomes, strict=True) if isinstance(outcome, Ok)]
     await cancellations.unschedule(work.connection, [command.account_id for command in kept])
     for command in kept:
@@ -116,22 +116,22 @@ async def keep_account(work: Work, commands: Sequence[KeepAccount]) -> list[Ok |
 @handlers.of(CancelAccount)
 async def cancel_accounts(work: Work, commands: Sequence[CancelAccount]) -> list[Cancelled | Declined | Refusal]:
     """Carry out the pivot: erase what account holds, and have everybody else erase; or decline, and erase nothing."""
-    states = dict(await _states(work, commands))
+    known = dict(await states(work, commands))
     outcomes: list[Cancelled | Declined | Refusal] = []
     gone: list[tuple[State, EraseAccount]] = []
     for command in commands:
-        outcome = decide_cancel(states.get(command.account_id), command, work.now)
+        outcome = decide_cancel(known.get(command.account_id), command, work.now)
         outcomes.append(outcome)
         if isinstance(outcome, Cancelled):
             order = EraseAccount(account_id=command.account_id, caused_by=command.caused_by, order_id=uuid4())
-            gone.append((states.pop(command.account_id), order))
+            gone.append((known.pop(command.account_id), order))
             work.announce(_announcement(work, command, outcome, order))
     await _answer_later_confirmations(work, gone)
-    held = {order.account_id: holds for state, order in gone if (holds := _held(work, state))}
-    if held:
-        await installments.forget_settled(work.connection, held)
+    holds = {order.account_id: held_now for state, order in gone if (held_now := held(work, state))}
+    if holds:
+        await installments.forget_settled(work.connection, holds)
     await registrations.drop_registrations(work.connection, [order.account_id for _, order in gone])
-    await OWNER.erase(work, [order for _, order in gone], held)
+    await OWNER.erase(work, [order for _, order in gone], holds)
     await _withdraw_declined_schedules(work, commands, outcomes)
     await _announce_declined(work, commands, outcomes)
     return outcomes
@@ -154,21 +154,22 @@ async def erase_accounts(work: Work, commands: Sequence[EraseAccount]) -> None:
     await OWNER.erase(work, [command for command in commands if command.account_id in closed])
 
 
-async def _states(work: Work, commands: Sequence[Command]) -> Mapping[UUID, State]:
+async def states(work: Work, commands: Sequence[Command]) -> Mapping[UUID, State]:
+    """Load what decides about the cancellation of each account."""
     return await cancellations.load(work.connection, {command.account_id for command in commands})
 
 
-def _held(work: Work, state: State) -> dict[Category, Hold]:
-    """Tell what may not be erased yet; only a request reaches this with something held."""
-    held = {}
+def held(work: Work, state: State) -> dict[Category, Hold]:
+    """Tell what may not be erased yet; only a request cancels with something held."""
+    holds = {}
     if state.installments:
         until = max(state.installments.values())
-        held[Category.INSTALLMENTS] = Hold(DeclineReason.UNPAID_INSTALLMENTS, until, len(state.installments))
+        holds[Category.INSTALLMENTS] = Hold(DeclineReason.UNPAID_INSTALLMENTS, until, len(state.installments))
     if state.parked_payments:
         until = work.now + PARKED_PAYMENT_LAPSES
         reason, count = DeclineReason.PAYMENT_MESSAGE_UNREADABLE, state.parked_payments
-        held[Category.UNHANDLED_MESSAGES] = Hold(reason, until, count)
-    return held
+        holds[Category.UNHANDLED_MESSAGES] = Hold(reason, until, count)
+    return holds
 
 
 async def _answer_later_confirmations(work: Work, gone: Sequence[tuple[State, EraseAccount]]) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.account.commands import AgreeToPolicy, ChangeAvatar, ChangeProfile
+from services.account.commands import AgreeToPolicy, ChangeAvatar, ChangeProfile, ClearAvatar
 from services.account.domain.cancellations import Ok
+from services.account.handlers.consents import give
 from services.account.handlers.registry import handlers
 from services.account.repository import profile
 from shared.bus import Work
+from shared.changes import note_changed
 from shared.commands import ACCOUNT_CLOSED, CHANGED_MEANWHILE, Command, Refusal
-from shared.contracts.account import ContactChanged
+from shared.contracts.account import POLICY, ContactChanged
 
 
 @handlers.of(ChangeProfile)
@@ -22,10 +24,17 @@ async def change_profile(work: Work, commands: Sequence[ChangeProfile]) -> list[
 async def _change(work: Work, command: ChangeProfile) -> Ok | Refusal:
     if refusal := await _not_as_seen(work, command):
         return refusal
-    changed = command.changes and await profile.change(work.connection, command.account_id, **command.changes)
-    if changed and "language" in command.changes:
-        await announce_contact(work, command)
+    changed = [field for field, value in command.changes.items() if await put(work, command, field, value)]
+    await note_changed(work, command, changed)
     return Ok()
+
+
+async def put(work: Work, command: Command, field: str, value: str | None) -> bool:
+    """Change a field; false where it is so already. In another language are also the messages to the person."""
+    changed = await profile.change(work.connection, command.account_id, **{field: value})
+    if changed and field == "language":
+        await announce_contact(work, command)
+    return changed
 
 
 async def _not_as_seen(work: Work, command: ChangeProfile | ChangeAvatar) -> Refusal | None:
@@ -42,6 +51,7 @@ async def announce_contact(work: Work, command: Command) -> None:
 
 
 @handlers.of(ChangeAvatar)
+@handlers.of(ClearAvatar)
 async def change_avatar(work: Work, commands: Sequence[ChangeAvatar]) -> list[Refusal | None]:
     """Set or clear it, if it still is what the person has seen."""
     outcomes: list[Refusal | None] = []
@@ -56,6 +66,7 @@ async def change_avatar(work: Work, commands: Sequence[ChangeAvatar]) -> list[Re
 
 @handlers.of(AgreeToPolicy)
 async def agree_to_policy(work: Work, commands: Sequence[AgreeToPolicy]) -> None:
-    """Note what was agreed to and when; the first time counts."""
+    """Note what was agreed to and when; the first time counts. Who had withdrawn the policy agrees again."""
     for command in commands:
         await profile.agree(work.connection, command.account_id, command.policy_version, work.now)
+        await give(work, command, (POLICY,))

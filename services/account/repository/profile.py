@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -20,6 +20,13 @@ async def change(connection: AsyncConnection, account_id: UUID, **values: Any) -
     changed = update(Account).where(Account.id == account_id, other)
     result = await connection.execute(changed.values(version=Account.version + 1, **values))
     return result.rowcount == 1
+
+
+async def count_changes(connection: AsyncConnection, accounts: Collection[UUID]) -> None:
+    """Count a change of each of these accounts."""
+    if accounts:
+        counted = update(Account).where(Account.id.in_(accounts)).values(version=Account.version + 1)
+        await connection.execute(counted)
 
 
 async def version(connection: AsyncConnection, account_id: UUID) -> int | None:

@@ -19,7 +19,7 @@ from shared.http import IdempotencyKey, Problem, done, id_for, picture_problem, 
 from shared.pages import After, Cursor, Limit, Page, page
 from shared.security import Person
 from shared.service import Running, Service
-from shared.sessions import Asking
+from shared.sessions import Asking, AskingStill
 from shared.throttle import Limit as TryLimit
 from shared.throttle import spend
 
@@ -90,7 +90,9 @@ async def _clean(sent: UploadFile) -> Picture:
 
 
 @router.get("")
-async def list_feedback(person: Asking, service: Running, limit: Limit = 100, after: After = None) -> Page[Feedback]:
+async def list_feedback(
+    person: AskingStill, service: Running, limit: Limit = 100, after: After = None
+) -> Page[Feedback]:
     """List what one has written, latest first."""
     async with service.engine.connect() as connection:
         found = await written.feedback(connection, person.account_id, limit, after)
@@ -106,13 +108,13 @@ async def _one(service: Service, person: Person, feedback_id: UUID) -> Feedback:
 
 
 @router.get("/{feedback_id}")
-async def see_feedback(feedback_id: UUID, person: Asking, service: Running) -> Feedback:
+async def see_feedback(feedback_id: UUID, person: AskingStill, service: Running) -> Feedback:
     """See something that one has written."""
     return await _one(service, person, feedback_id)
 
 
 @router.get("/{feedback_id}/pictures/{number}", response_class=Response)
-async def see_picture(feedback_id: UUID, number: Number, person: Asking, service: Running) -> Response:
+async def see_picture(feedback_id: UUID, number: Number, person: AskingStill, service: Running) -> Response:
     """See a picture of one's own, numbered from 1."""
     async with service.engine.connect() as connection:
         picture = await written.picture(connection, person.account_id, feedback_id, number)

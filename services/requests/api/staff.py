@@ -10,7 +10,7 @@ from math import floor
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
@@ -19,6 +19,7 @@ from services.requests.commands import (
     Accept,
     AcceptInPart,
     AskPerson,
+    AskPreview,
     Classify,
     Cost,
     Extend,
@@ -34,12 +35,15 @@ from services.requests.commands import (
 from services.requests.domain.audit import fault_in
 from services.requests.domain.cases import Request as Case
 from services.requests.law import law_named
-from services.requests.repository import cases
+from services.requests.preview import owing, preview
+from services.requests.repository import cases, deletions, orders
 from services.requests.settings import Settings
 from shared.contracts.base import Label, Text
+from shared.contracts.receipts import Item
 from shared.contracts.requests import Channel, Ground
 from shared.http import Body, IdempotencyKey, Problem, done, id_for
 from shared.pages import After, Cursor, Limit, Page, page
+from shared.personal_data import Category
 from shared.security import digest, random_secret
 from shared.service import Running, Service
 from shared.staff import PRIVACY, Staff, read_staff_token
@@ -130,9 +134,26 @@ class Audit(BaseModel):
     fault: int | None = Field(description="The first line that is missing or changed; none where the chain holds.")
 
 
+class PreviewOf(BaseModel):
+    """What an owner would erase, and what it would keep."""
+
+    owner: str
+    items: list[Item]
+
+
+class Preview(BaseModel):
+    """What a deletion would erase: to accept it takes the digest over all of this."""
+
+    categories: list[str] | Literal["all"]
+    owners: list[PreviewOf]
+    waits_for: list[str] = Field(description="Who has not counted yet, or too long ago: nothing is accepted before.")
+    sha256: str
+
+
 # What staff say
 
 
+Chosen = Annotated[list[Category] | None, Query(min_length=1, max_length=50)]
 Authority = Literal["power-of-attorney", "guardianship", "legal-representation"]
 Note = Annotated[Text, StringConstraints(min_length=1, max_length=2000)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
@@ -282,6 +303,26 @@ async def see_audit(request_id: UUID, _: Deciding, service: Running) -> Audit:
         raise Problem(HTTPStatus.NOT_FOUND, "no-such-request")
     fault = fault_in(request_id, lines, request.audit_count, request.audit_digest)
     return Audit(lines=[AuditStep.model_validate(vars(line), extra="ignore") for line in lines], fault=fault)
+
+
+@router.get("/{request_id}/preview")
+async def see_preview(request_id: UUID, _: Deciding, service: Running, category: Chosen = None) -> Preview:
+    """See what a deletion would erase and what kept, by owner; or what a part of it would, of these categories."""
+    request = await _found(service, request_id)
+    snapshot = service.engine.execution_options(isolation_level="REPEATABLE READ")
+    async with snapshot.connect() as connection:
+        owners = await orders.owners(connection)
+        counted = await deletions.counted(connection, request_id)
+    if not counted:
+        raise Problem(HTTPStatus.NOT_FOUND, "no-such-preview", "Only of a deletion, from when it is known who asks.")
+    shown = preview(counted, owners, category or request.scope.get("categories"))
+    return Preview.model_validate(shown | {"waits_for": owing(counted, owners, service.clock())})
+
+
+@router.post("/{request_id}/preview", status_code=HTTPStatus.ACCEPTED)
+async def count_anew(request_id: UUID, staff: Deciding, service: Running) -> Waiting:
+    """Have every owner count anew what a deletion would erase."""
+    return await _do(service, staff, request_id, AskPreview)
 
 
 def _actor(staff: Staff) -> str:

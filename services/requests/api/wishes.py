@@ -16,7 +16,8 @@ from shared.contracts.requests import Channel, Ground, Kind
 from shared.http import Body
 from shared.personal_data import Category
 
-FIELDS = ("nickname", "region", "language")
+FIELDS = ("nickname", "region", "language", "email")
+"""Of the profile. An e-mail address is pointed to its own door: a change of it takes a proof."""
 Words = Annotated[Text, StringConstraints(min_length=1, max_length=10_000)]
 Value = Annotated[Text, StringConstraints(max_length=1000)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # Imported for their handlers, which register themselves.
-from services.requests.handlers import access, cases, feedback, identity, orders, passing
+from services.requests.handlers import access, cases, corrections, deletions, feedback, identity, orders, passing
 from services.requests.handlers.registry import handlers
 
-__all__ = ["access", "cases", "feedback", "handlers", "identity", "orders", "passing"]
+__all__ = ["access", "cases", "corrections", "deletions", "feedback", "handlers", "identity", "orders", "passing"]

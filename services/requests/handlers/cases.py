@@ -129,6 +129,8 @@ async def opened(work: Work, command: OnRequest, request: Request) -> Request:
         joined = await ended(work, command, request, Step.JOIN, "requests")
         await cases.lead_to(work.connection, request.request_id, same.request_id)
         return request if isinstance(joined, Refusal) else joined
+    if request.kind is Kind.DELETION:
+        await deletions.prepare(work, command, request)
     last = await cases.last_access(work.connection, request.account_id)
     if not accepted_at_once(request, law_named(request.law), work.now, last):
         return request
@@ -184,6 +186,8 @@ async def _accept(work: Work, command: Accept, *, in_part: bool) -> Outcome:
             return OTHER_KIND
         request = replace(request, scope=command.scope, ground=command.ground)
     as_is = await deletions.preview_digest(work, request) if request.kind is Kind.DELETION else None
+    if isinstance(as_is, Refusal):
+        return as_is
     accepted = decide_accept(request, work.now, in_part=in_part, shown=command.shown, as_is=as_is)
     return accepted if isinstance(accepted, Refusal) else await _carry_out(work, command, accepted, command.actor)
 

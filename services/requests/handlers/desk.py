@@ -96,11 +96,18 @@ async def ended(work: Work, command: Command, request: Request, step: Step, acto
     return kept
 
 
-async def end_with_account(work: Work, command: Command) -> None:
-    """End what is open of an account that is cancelled: what was written goes with it, the record stays."""
+async def end_with_account(work: Work, command: Command) -> Request | None:
+    """End what is open of an account that is cancelled: what was written goes with it, the record stays.
+
+    Gives the accepted deletion that the cancellation carries out, by whichever door that came.
+    """
+    carried_out = None
     for request in await cases.open_of(work.connection, command.account_id):
         if ends_with_account(request):
             await ended(work, command, request, Step.CANCEL_ACCOUNT, "account-cancelled")
+        else:
+            carried_out = request
+    return carried_out
 
 
 async def fulfil(

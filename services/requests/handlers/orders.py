@@ -15,14 +15,16 @@ from services.requests.commands import (
     Remind,
     TakeReceipt,
 )
-from services.requests.handlers.desk import end_with_account
+from services.requests.domain.cases import Request
+from services.requests.handlers.desk import end_with_account, fulfil
 from services.requests.handlers.registry import handlers
 from services.requests.models import OWNER
-from services.requests.repository import orders
-from services.requests.rollcall import Change, Due, Order, Step
+from services.requests.repository import cases, orders
+from services.requests.rollcall import Change, Due, Order, Owner, Step
 from shared import failpoints
 from shared.bus import Work
 from shared.commands import Command, EraseAccount
+from shared.contracts.account import Origin
 from shared.contracts.receipts import Phase
 from shared.contracts.requests import ErasureCompleted, ErasureOrdered, ErasureSettled, OwnerAdmitted
 
@@ -54,6 +56,8 @@ class Ledger:
         await orders.save_certificates(work.connection, documents)
         for command, order_id, step in self._steps:
             _announce(work, command, self._now[order_id], step)
+            if step is Step.COMPLETED:
+                await _fulfil(work, command, self._now[order_id])
 
 
 def _announce(work: Work, command: Command, order: Order, step: Step) -> None:
@@ -75,6 +79,13 @@ def _announce(work: Work, command: Command, order: Order, step: Step) -> None:
             pass
 
 
+async def _fulfil(work: Work, command: Command, order: Order) -> None:
+    """End the request that the order has carried out; after a cancellation its last message has said so."""
+    if order.request_id:
+        notice = "request-done" if order.categories is not None else None
+        await fulfil(work, command, order.request_id, notice=notice)
+
+
 async def _ledger(work: Work, order_ids: Collection[UUID]) -> Ledger:
     return Ledger(await orders.load(work.connection, order_ids))
 
@@ -83,23 +94,54 @@ async def _ledger(work: Work, order_ids: Collection[UUID]) -> Ledger:
 async def open_orders(work: Work, commands: Sequence[OpenOrder]) -> None:
     """Follow the erasures to their end; and erase and answer for requests itself."""
     ledger = await _ledger(work, [command.order_id for command in commands])
-    owners = await orders.owners(work.connection)
+    owners = rollcall.asked(None, await orders.owners(work.connection))
     for command in commands:
-        heard = Order(
-            order_id=command.order_id,
-            account_id=command.account_id,
-            origin=command.origin,
-            references=command.references,
-            contact_version=command.contact_version,
-            opened_at=work.now,
-            asked_at=work.now,
-        )
+        heard = await _heard(work, command)
         before = ledger.order(command.order_id, command.account_id)
         ledger.enter(command, rollcall.opened(before, owners, heard))
-        await end_with_account(work, command)
     await ledger.close(work)
     failpoints.reach("rollcall.opened")
     await OWNER.erase(work, commands)
+
+
+async def _heard(work: Work, command: OpenOrder) -> Order:
+    """Say what the cancellation says; the references to the deletion that it carries out lead to the order too."""
+    deletion = await end_with_account(work, command)
+    references = await cases.references_of(work.connection, deletion.request_id) if deletion else []
+    return Order(
+        order_id=command.order_id,
+        account_id=command.account_id,
+        origin=command.origin,
+        references=tuple(dict.fromkeys((*command.references, *references))),
+        contact_version=command.contact_version,
+        opened_at=work.now,
+        asked_at=work.now,
+        request_id=deletion.request_id if deletion else None,
+    )
+
+
+async def open_for(work: Work, command: Command, request: Request, categories: Sequence[str]) -> None:
+    """Have categories erased while the account stays: an order of those who have any, by the request's id."""
+    owners = rollcall.asked(tuple(categories), await orders.owners(work.connection))
+    heard = Order(
+        order_id=request.request_id,
+        account_id=request.account_id,
+        origin=Origin.REQUEST,
+        references=tuple(await cases.references_of(work.connection, request.request_id)),
+        opened_at=work.now,
+        asked_at=work.now,
+        categories=tuple(categories),
+        request_id=request.request_id,
+    )
+    ledger = await _ledger(work, [heard.order_id])
+    ledger.enter(command, rollcall.opened(ledger.order(heard.order_id, heard.account_id), owners, heard))
+    _order(work, command, heard, sorted(owners))
+    await ledger.close(work)
+
+
+def _order(work: Work, command: Command, order: Order, owners: Sequence[str]) -> None:
+    told = {"order_id": order.order_id, "owners": tuple(owners), "contact_version": order.contact_version}
+    work.announce(ErasureOrdered(**work.stamp(command), **told, categories=order.categories))
 
 
 @handlers.of(TakeReceipt)
@@ -124,19 +166,13 @@ async def remind(work: Work, commands: Sequence[Remind]) -> None:
         owing = order.waits_for()
         if order.opened_at and owing:
             ledger.enter(command, (replace(order, asked_at=work.now), ()))
-            work.announce(
-                ErasureOrdered(
-                    **work.stamp(command),
-                    order_id=order.order_id,
-                    owners=owing,
-                    contact_version=order.contact_version,
-                )
-            )
+            _order(work, command, order, owing)
     await ledger.close(work)
 
 
-def _with_todays_owners(work: Work, ledger: Ledger, command: Remind, owners: Mapping[str, Phase]) -> Order:
-    order = rollcall.also_asked(ledger.order(command.order_id, command.account_id), owners)
+def _with_todays_owners(work: Work, ledger: Ledger, command: Remind, owners: Mapping[str, Owner]) -> Order:
+    order = ledger.order(command.order_id, command.account_id)
+    order = rollcall.also_asked(order, rollcall.asked(order.categories, owners))
     ledger.enter(command, (order, ()))
     for owner in order.dues.keys() - owners.keys():
         ledger.enter(command, rollcall.released(ledger.order(order.order_id, order.account_id), owner, work.now))

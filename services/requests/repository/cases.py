@@ -126,6 +126,12 @@ async def reference_of(connection: AsyncConnection, request_id: UUID) -> str | N
     return found
 
 
+async def references_of(connection: AsyncConnection, request_id: UUID) -> list[str]:
+    """List the references of a request."""
+    query = select(RequestReference.reference).where(RequestReference.request_id == request_id)
+    return list(await connection.scalars(query.order_by(RequestReference.reference)))
+
+
 async def find(connection: AsyncConnection, reference: str) -> Request | None:
     """Find the request that a reference leads to."""
     query = _REQUESTS.join(RequestReference, RequestReference.request_id == RequestRow.request_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import RowMapping, and_, delete, func, select, true, tuple_
@@ -48,6 +49,12 @@ async def feedback(
     if after:
         query = query.where(tuple_(Feedback.submitted_at, Feedback.id) < tuple_(after.at, after.id))
     return (await connection.execute(query)).mappings().all()
+
+
+async def written(connection: AsyncConnection, account_id: UUID) -> list[tuple[UUID, datetime]]:
+    """List what a person has written by id, and when."""
+    query = select(Feedback.id, Feedback.submitted_at).where(Feedback.account_id == account_id)
+    return [(row[0], row[1]) for row in await connection.execute(query)]
 
 
 async def picture(connection: AsyncConnection, account_id: UUID, feedback_id: UUID, number: int) -> RowMapping | None:

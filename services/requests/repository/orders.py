@@ -23,8 +23,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.requests.commands import AdmitOwner
 from services.requests.models import Due as DueRow
 from services.requests.models import Order as OrderRow
-from services.requests.models import Owner, Reference
-from services.requests.rollcall import Due, Order
+from services.requests.models import Owner as OwnerRow
+from services.requests.models import Reference
+from services.requests.rollcall import Due, Order, Owner
 from shared.contracts.account import Origin
 from shared.contracts.receipts import ITEMS, Phase
 
@@ -80,6 +81,8 @@ def _order(row: Row[Any], dues: Mapping[str, Due]) -> Order:
         asked_at=row.asked_at,
         settled_at=row.settled_at,
         completed_at=row.completed_at,
+        categories=None if row.categories is None else tuple(row.categories),
+        request_id=row.request_id,
         dues=dues,
     )
 
@@ -105,7 +108,8 @@ async def save(connection: AsyncConnection, before: Mapping[UUID, Order], after:
 
 def _order_values(order: Order) -> dict[str, Any]:
     values = {name: value for name, value in vars(order).items() if name != "dues"}
-    return values | {"references": list(order.references)}
+    categories = None if order.categories is None else list(order.categories)
+    return values | {"references": list(order.references), "categories": categories}
 
 
 def _due_values(order_id: UUID, due: Due) -> dict[str, Any]:
@@ -138,19 +142,21 @@ async def to_remind(connection: AsyncConnection, before: datetime) -> list[Row[A
     return list(await connection.execute(_OPEN.where(asked_before).limit(500)))
 
 
-async def owners(connection: AsyncConnection) -> dict[str, Phase]:
-    """List who is admitted, and in which phase each is asked."""
-    rows = await connection.execute(select(Owner.name, Owner.phase).where(~Owner.left))
-    return {row.name: Phase(row.phase) for row in rows}
+async def owners(connection: AsyncConnection) -> dict[str, Owner]:
+    """List who is admitted, in which phase each is asked, and what it holds."""
+    what = (OwnerRow.name, OwnerRow.phase, OwnerRow.categories, OwnerRow.choosable)
+    rows = await connection.execute(select(*what).where(~OwnerRow.left))
+    return {r.name: Owner(Phase(r.phase), frozenset(r.categories), frozenset(r.choosable)) for r in rows}
 
 
 async def admit(connection: AsyncConnection, command: AdmitOwner, now: datetime) -> None:
     """Keep an owner, or what it says anew."""
-    values = {"phase": command.phase, "categories": list(command.categories), "left": False}
-    new = upsert(Owner).values(name=command.owner, admitted_at=now, **values)
-    await connection.execute(new.on_conflict_do_update(index_elements=[Owner.name], set_=values))
+    held = {"categories": list(command.categories), "choosable": list(command.choosable)}
+    values = {"phase": command.phase, **held, "left": False}
+    new = upsert(OwnerRow).values(name=command.owner, admitted_at=now, **values)
+    await connection.execute(new.on_conflict_do_update(index_elements=[OwnerRow.name], set_=values))
 
 
 async def release(connection: AsyncConnection, owner: str) -> None:
     """Ask an owner no more."""
-    await connection.execute(update(Owner).where(Owner.name == owner).values(left=True))
+    await connection.execute(update(OwnerRow).where(OwnerRow.name == owner).values(left=True))

@@ -1,6 +1,6 @@
-"""The rights of the person: exports."""
+"""The rights of the person: exports, periods of consent."""
 
-from shared.migrations import add_exports
+from shared.migrations import add_category_marks, add_changes, add_consent_periods, add_exports
 
 revision = "0003"
 down_revision = "0002"
@@ -12,3 +12,9 @@ def upgrade() -> None:
     """Apply."""
     # Exports
     add_exports()
+    # Withdrawal of consent
+    add_consent_periods()
+    # Deletion of categories
+    add_category_marks()
+    # Correction
+    add_changes()

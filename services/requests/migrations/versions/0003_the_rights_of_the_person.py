@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-from shared.migrations import MOMENT, add_exports, silence_statistics
+from shared.migrations import MOMENT, add_category_marks, add_consent_periods, add_exports, silence_statistics
 
 revision = "0003"
 down_revision = "0002"
@@ -16,9 +16,13 @@ depends_on = None
 
 def upgrade() -> None:
     """Apply."""
+    add_consent_periods()
+    # Deletion of categories
+    add_category_marks()
     _requests()
     _words()
     _packages()
+    _deletions_and_corrections()
 
 
 # Requests
@@ -157,3 +161,27 @@ def _of_package(*key: str) -> list[sa.Column[Any]]:
         *(sa.Column(name, _KINDS[name], primary_key=True, autoincrement=False) for name in key),
         sa.Column("account_id", sa.Uuid, nullable=False),
     ]
+
+
+# Deletion and correction
+
+
+def _deletions_and_corrections() -> None:
+    names = sa.ARRAY(sa.Text)
+    op.add_column("owners", sa.Column("choosable", names, nullable=False, server_default=sa.text("'{}'")))
+    op.add_column("orders", sa.Column("categories", names))
+    op.add_column("orders", sa.Column("request_id", sa.Uuid))
+    for table, answered_at, answer in (
+        ("previews", "counted_at", "items"),
+        ("correction_dues", "answered_at", "fields"),
+    ):
+        op.create_table(
+            table,
+            sa.Column("request_id", sa.Uuid, _of_request(), primary_key=True),
+            sa.Column("owner", sa.Text, primary_key=True),
+            sa.Column("asked_at", MOMENT, nullable=False),
+            sa.Column(answered_at, MOMENT),
+            sa.Column(answer, JSONB, nullable=False),
+        )
+        owed = sa.text(f"{answered_at} IS NULL")
+        op.create_index(f"{table}_owed", table, ["asked_at"], postgresql_where=owed)
