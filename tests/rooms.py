@@ -30,6 +30,8 @@ from tests.builders import NOON, named, record_of
 SERVICES = ("account", "device", "requests", "notifier")
 SEALED = re.compile(r"eyJ[\w-]+(\.[\w-]*){4}")
 """A JWE: encrypted, and so by chance."""
+WRAPPED_BYTES = 40
+"""Of a random key, wrapped."""
 TIMELESS = 4
 """The version of a UUID that was drawn at random."""
 
@@ -161,10 +163,10 @@ def _by_chance(column: Column[Any]) -> bool:
 
 def _plain(value: object) -> object:
     match value:
-        case bytes() if value.startswith(b"{"):
-            return _plain(json.loads(value))
+        case bytes():
+            return _plain_bytes(value)
         case dict():
-            return {name: _plain(each) for name, each in value.items()}
+            return "a key" if "kty" in value else {name: _plain(each) for name, each in value.items()}
         case list() | tuple():
             return [_plain(each) for each in value]
         case UUID():
@@ -172,6 +174,12 @@ def _plain(value: object) -> object:
         case str():
             return _plain_text(value)
     return value
+
+
+def _plain_bytes(value: bytes) -> object:
+    if len(value) == WRAPPED_BYTES:
+        return "a wrapped key"
+    return _plain(json.loads(value)) if value.startswith(b"{") else value
 
 
 def _plain_text(value: str) -> str:

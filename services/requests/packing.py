@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -19,7 +20,6 @@ from services.requests.package.sheets import Slices
 from services.requests.repository import packages
 from services.requests.sealing import Chunks, Wrapping, open_part, private_key, read_wrapping
 from services.requests.settings import Settings
-from shared import failpoints
 from shared.background import again_and_again, at_once, rest
 from shared.commands import Refusal
 from shared.database import sole_holder
@@ -60,7 +60,7 @@ async def pack_once(service: Service, wrapping: Wrapping) -> bool:
         due = await packages.to_make(connection, service.clock())
         over = await packages.over(connection, service.clock())
     ends = [EndPackage(account_id=each.account_id, request_id=each.request_id, arrived=False) for each in over]
-    written = [await _written(service, wrapping, row) for row in due]
+    written = await asyncio.gather(*(_written(service, wrapping, row) for row in due))
     finished = [each for each in written if each]
     if not (ends or finished):  # an empty transaction would wake whoever waits for work: this very task
         return False
@@ -108,7 +108,6 @@ class Making:
         about = About(self.request_id, self.service.clock())
         missing = await fill(self._archive, about, await self._answers(), self._keep_what_is_ready)
         await self._keep_what_is_ready()
-        failpoints.reach("package.written")
         return FinishPackage(
             account_id=self.account_id,
             request_id=self.request_id,
@@ -150,7 +149,6 @@ class Making:
             (outcome,) = await self.service.bus.execute(keep)
             if isinstance(outcome, Refusal):
                 raise NoLongerWanted
-            failpoints.reach("package.chunk")
 
     def _next(self, content: bytes, *, last: bool) -> Chunk:
         self.number += 1

@@ -23,7 +23,6 @@ from services.requests.commands import AddFeedback, KeepChunk, OpenPackage, Pict
 from services.requests.handlers.access import Opened
 from services.requests.reminder import remind_once
 from services.requests.sealing import Chunks, Wrapping, read_wrapping
-from shared import failpoints
 from shared.commands import Command
 from shared.contracts.account import AccountCancelled, Origin
 from shared.contracts.receipts import ExportCompleted, ExportPart
@@ -34,6 +33,7 @@ from tests.builders import ANNA, BEN, NOON, fact, named
 from tests.commands import SERIAL
 from tests.doors import door_of, slug_of
 from tests.rooms import SERVICES, OpenRoom
+from tests.test_every_handler import Killed, killed_before_step
 
 CANCELLED = fact(AccountCancelled, ANNA, order_id=ANNA.order_id, origin=Origin.APP, references=(), contact_version=1)
 A_DAY = timedelta(hours=24)
@@ -326,33 +326,28 @@ def test_keys_can_be_rotated() -> None:
 # Making it, killed in the middle
 
 
-@pytest.mark.parametrize("point", ["package.chunk", "package.written", "package.made", "outbox.written"])
-async def test_a_package_that_is_killed_in_the_middle_is_begun_anew(
-    house: House, monkeypatch: pytest.MonkeyPatch, point: str
+async def test_a_package_that_is_killed_before_any_of_its_steps_is_begun_anew(
+    house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packing, "CHUNK", 500)
+    monkeypatch.setattr(packing, "CHUNK", 2000)
     request_id = await house.wishes()
     await house.owners_answer()
+    engine = house.door.app.state.service.engine
 
-    def killed(here: str) -> None:
-        if here == point:
-            raise Killed
+    for number in range(1, 200):
+        try:
+            with killed_before_step(engine, number):
+                assert await house.packs()
+        except Killed:
+            assert not await house.told("package-ready")
+        else:
+            break
 
-    with monkeypatch.context() as patched:
-        patched.setattr(failpoints, "hook", killed)
-        with pytest.raises(Killed):
-            await house.packs()
-    assert not await house.told("package-ready")
-    assert await house.packs()
-
+    assert number > 20  # chunks, their commits, and all that ends it
     assert (await house.fetched(request_id)).json("account/email/accounts") == [{"email": ANNA.email}]
     (row,) = await house.requests.rows("packages")
     assert {each["attempt"] for each in await house.requests.rows("package_chunks")} == {row["attempt"]}
     assert len(await house.told("package-ready")) == 1
-
-
-class Killed(BaseException):
-    """The process is gone."""
 
 
 async def test_two_that_make_the_same_package_make_one(house: House) -> None:
