@@ -253,7 +253,7 @@ class Installation:
             password = directory / engine / "password"
             write_secret(password, self.vault.secret(name).encode())
             password.chmod(0o444)
-        if (directory / "prometheus").is_dir():  # only where it is watched
+        if os.access(directory / "prometheus", os.W_OK):  # only where it is watched
             token = directory / "prometheus" / "metrics-token"
             write_secret(token, self.metrics_token.encode())
             token.chmod(0o444)

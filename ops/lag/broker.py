@@ -124,12 +124,17 @@ class Broker:
             at = time.monotonic()
             samples = {
                 reading: Sample(
-                    at, starts[reading.place], ends[reading.place], committed.get(reading), reading in consumed
+                    at,
+                    starts[reading.place],
+                    ends[reading.place],
+                    committed.get(reading),
+                    consumed=reading in consumed,
+                    purged=_purged_by_its_reader(reading.place.topic),
                 )
                 for reading in readings
                 if reading.place in starts and reading.place in ends
             }
-            waiting = self._peek({reading: sample for reading, sample in samples.items() if sample.lag})
+            waiting = self._peek({reading: sample for reading, sample in samples.items() if sample.there})
         now = time.time()
         for reading, what in waiting.items():
             samples[reading] = replace(samples[reading], waits=max(now - what.oldest, 0.0))
@@ -176,24 +181,20 @@ class Broker:
         return found
 
     def _peek_once(self, lagging: Mapping[Reading, Sample]) -> dict[Reading, Waiting]:
-        wanted = {reading: min(sample.lag, self._most_peeked) for reading, sample in lagging.items()}
+        wanted = {reading: min(sample.there, self._most_peeked) for reading, sample in lagging.items()}
         readings = {reading.place: reading for reading in lagging}
         seen: dict[Reading, list[Message]] = {}
         self._consumer.assign(
-            [
-                TopicPartition(*reading.place, max(sample.position, sample.start))
-                for reading, sample in lagging.items()
-            ]
+            [TopicPartition(*reading.place, sample.end - sample.there) for reading, sample in lagging.items()]
         )
         until = time.monotonic() + PEEK_SECONDS
         while wanted and time.monotonic() < until:
             for message in self._consumer.consume(self._most_peeked, timeout=PEEK_SECONDS / 10):
-                reading = readings[Place(str(message.topic()), message.partition() or 0)]
-                if message.error():
-                    wanted.pop(reading, None)  # no right to read it, or it cannot be decoded: then its age is unknown
-                    continue
-                seen.setdefault(reading, []).append(message)
-                if len(seen[reading]) >= wanted.get(reading, 0):
+                reading = readings.get(Place(str(message.topic()), message.partition() or 0))
+                if reading and not message.error():
+                    seen.setdefault(reading, []).append(message)
+                # What may not be read or cannot be decoded has an unknown age, and is not asked for again.
+                if reading and (message.error() or len(seen[reading]) >= wanted.get(reading, 0)):
                     wanted.pop(reading, None)
         self._consumer.unassign()
         return {reading: _waiting(messages) for reading, messages in seen.items()}
@@ -257,6 +258,11 @@ def _type_of(message: Message) -> str:
     said = dict(message.headers() or []).get(BY_OUR_RELAY)
     named = [name for name in facts if name.encode() == said]
     return (named or (facts if len(facts) == 1 else [""]))[0]
+
+
+@cache
+def _purged_by_its_reader(topic: str) -> bool:
+    return any(each.personal and each.covers(topic) for each in TOPICS)
 
 
 @cache

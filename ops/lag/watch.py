@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from ops.errors import UserError
 from ops.lag.broker import Broker, Reading
-from ops.lag.words import Rules, Sample, Word, rate, word_for
-from shared.contracts.topics import ALL_TOPICS, TOPICS
+from ops.lag.words import Sample, Word, rate, word_for
+from shared.contracts.topics import ALL_TOPICS
 
 RETENTION_IS_KNOWN_SECONDS = 60.0
 """How long what the broker says of its topics' settings is believed."""
@@ -92,7 +92,7 @@ class Watch:
 
     def _line(self, reading: Reading, window: Sequence[Sample], types: Mapping[str, int]) -> Line:
         last, topic = window[-1], reading.place.topic
-        rules = Rules(self._retention.get(topic), purged=_purged_by_its_reader(topic))
+        retention = self._retention.get(topic)
         seconds = last.waits if last.lag else 0.0
         into, out = rate(window, "end"), rate(window, "position")
         return Line(
@@ -105,14 +105,10 @@ class Watch:
             rate_in=into,
             rate_out=out,
             catch_up=_catch_up(last.lag, out - into),
-            used=seconds / rules.retention if rules.retention and seconds is not None else None,
-            word=word_for(window, rules),
+            used=seconds / retention if retention and seconds is not None else None,
+            word=word_for(window, retention),
             types=types,
         )
-
-
-def _purged_by_its_reader(topic: str) -> bool:
-    return any(each.personal and each.covers(topic) for each in TOPICS)
 
 
 def _catch_up(lag: int, gains: float) -> float | None:

@@ -39,32 +39,34 @@ class Sample:
     """Whether a member of the group has this partition."""
     waits: float | None = None
     """Since how many seconds the oldest waiting record is with the broker; None where that is not known."""
+    purged: bool = False
+    """Whether its reader itself deletes what it has taken in, also before it has said so to the broker."""
 
     @property
     def position(self) -> int:
         """Where the group goes on: a reader that has never said begins at the first record there is."""
-        return self.start if self.committed is None else self.committed
+        if self.committed is None:
+            return self.start
+        return max(self.committed, self.start) if self.purged else self.committed
 
     @property
     def lag(self) -> int:
-        """How many records wait. What is deleted unread counts: the broker's own tool counts it too."""
+        """How many records wait. What was deleted unread counts: the broker's own tool counts it too."""
         return max(self.end - self.position, 0)
 
-
-@dataclass(frozen=True)
-class Rules:
-    """What of a topic matters for the word."""
-
-    retention: float | None = None
-    """For how many seconds the broker keeps a record; None for ever."""
-    purged: bool = False
-    """Whether its reader itself deletes what it has taken in, also before it has said so to the broker."""
+    @property
+    def there(self) -> int:
+        """How many of them are still there to be read."""
+        return max(self.end - max(self.position, self.start), 0)
 
 
-def word_for(window: Sequence[Sample], rules: Rules) -> Word:
-    """Say it in a word; the window has at least one sample, the newest last."""
+def word_for(window: Sequence[Sample], retention: float | None) -> Word:
+    """Say it in a word; the window has at least one sample, the newest last.
+
+    `retention` is for how many seconds the broker keeps a record; None for ever.
+    """
     first, last = window[0], window[-1]
-    if _losing(window, rules):
+    if _losing(window, retention):
         return Word.LOSING
     if _rewound(window):
         return Word.REWOUND
@@ -91,18 +93,18 @@ def _moving(window: Sequence[Sample]) -> Word:
     return Word.DRAINING if last.lag < first.lag else Word.GROWING
 
 
-def _losing(window: Sequence[Sample], rules: Rules) -> bool:
+def _losing(window: Sequence[Sample], retention: float | None) -> bool:
     """Tell whether records are deleted unread: already, or before they are reached at the pace of this window."""
     last = window[-1]
     if not last.lag:
         return False
-    if last.position < last.start and not rules.purged:
+    if last.position < last.start:
         return True
-    if rules.retention is None:
+    if retention is None:
         return False
     pace = rate(window, "position")
     newest_waits = last.lag / pace if pace > 0 else 0.0
-    return max(last.waits or 0.0, newest_waits) >= rules.retention
+    return max(last.waits or 0.0, newest_waits) >= retention
 
 
 def _rewound(window: Sequence[Sample]) -> bool:

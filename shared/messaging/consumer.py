@@ -117,6 +117,7 @@ class Consumer:
             try:
                 await self._until_it_passes(lambda: self._handle(records))
             except Exception as error:  # noqa: BLE001 - whatever it is, only the message at fault may pay for it
+                self._counts.failed.inc()
                 log.warning("batch failed, taken one by one", extra=self._context(error, count=len(records)))
                 for record in records:
                     await self._handle_or_park(record)
@@ -128,6 +129,7 @@ class Consumer:
             await self._until_it_passes(lambda: self._handle([record]))
         except Exception as error:  # noqa: BLE001 - it is parked with what went wrong
             reason = describe(error)
+            self._counts.failed.inc()
             self._failed_in_a_row += 1
             if self._failed_in_a_row >= self.brake_after:
                 await self.stop("every message fails: a bad release must not park everything")
@@ -147,7 +149,6 @@ class Consumer:
                 return await attempt()
             except Exception as error:
                 if not is_transient(error):
-                    self._counts.failed.inc()
                     raise
                 self._counts.retried.inc()
                 log.warning("waits and tries again", extra=self._context(error))
@@ -172,9 +173,9 @@ class Consumer:
         async with self.bus.work() as work:
             messages = await self._fresh(work, [record])
             await work.lock_all({m.account_id: Lock.EXCLUSIVE for m in messages if m.account_id})
-            letters = [message.parked("failed", error) for message in messages]
-            await dead_letters.park(work.connection, letters)
-        self._tell_of(letters)
+            failed = [message.parked("failed", error) for message in messages]
+            await dead_letters.park(work.connection, failed)
+        self._tell_of(failed)
 
     def _tell_of(self, letters: Sequence[Parked]) -> None:
         for letter in letters:

@@ -9,10 +9,11 @@ from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from time import monotonic
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from shared.messaging.consumer import Consumer
+from shared.messaging.polling import CarefulConsumer
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ async def state_of(consumer: Consumer) -> Hashable | None:
         return None  # while the broker is away nothing can be said, and nothing be mended here
 
 
-async def _waiting(client: AIOKafkaConsumer) -> dict[TopicPartition, int | None]:
+async def _waiting(client: CarefulConsumer) -> dict[TopicPartition, int | None]:
     """Find the partitions in which something waits, and where the client stands in each."""
     places = client.assignment() - client.paused()
     ends = await client.end_offsets(places) if places else {}

@@ -88,6 +88,9 @@ class Prometheus:
         answer = await self._api.get("/alerts")
         return {alert["labels"]["alertname"] for alert in answer.raise_for_status().json()["data"]["alerts"]}
 
+    async def close(self) -> None:
+        await self._api.aclose()
+
     async def answers(self) -> bool:
         try:
             return (await self._api.get("/query", params={"query": "up"})).is_success
@@ -123,6 +126,7 @@ async def prometheus(
     try:
         yield started
     finally:
+        await started.close()
         process.terminate()
         await wait_or_kill(process, 10)
 

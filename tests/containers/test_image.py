@@ -18,7 +18,7 @@ from tests.containers.composed import ROOT, Compose, docker
 PYTHON_IMAGE = os.environ.get("PYTHON_IMAGE") or "python:3.11-slim"
 OURS = [*SERVICES, "mail"]
 PUBLISHED = [*SERVICES, "kafka", "postgres"]
-COMMON = {"access-token-public.pem", "database_url", "internal_token"}
+COMMON = {"access-token-public.pem", "database_url", "internal_token", "metrics_token"}
 SIGNING = {"access-token-private.pem", "second-factor-keys"}
 
 

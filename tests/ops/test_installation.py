@@ -184,3 +184,15 @@ def test_a_password_that_is_given_is_everybodys_and_no_users_are_made(tmp_path: 
     assert (
         installation.kafka.password == installation.service_environment("device")["KAFKA_PASSWORD"] == "of the cloud"
     )
+
+
+def test_prometheus_is_handed_what_opens_metrics_and_nothing_else_where_it_is_watched(tmp_path: Path) -> None:
+    installation = created(tmp_path, ENGINES)
+    for name in (*SERVICES, "kafka", "postgres", "prometheus"):
+        (tmp_path / name).mkdir()
+
+    installation.hand_out(tmp_path)
+
+    (token,) = (tmp_path / "prometheus").iterdir()
+    assert token.read_text() == (tmp_path / "device" / "metrics_token").read_text()
+    assert token.read_text() != installation.internal_token

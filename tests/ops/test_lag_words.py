@@ -8,10 +8,10 @@ from itertools import pairwise
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ops.lag.words import Rules, Sample, Word, word_for
+from ops.lag.words import Sample, Word, word_for
 
 DAY = 86_400.0
-LONG = Rules(retention=14 * DAY)
+LONG = 14 * DAY
 ANY = st.integers(0, 50)
 
 
@@ -58,7 +58,7 @@ def test_only_proportions_count_no_number_of_records_or_seconds(
         for sample in window
     ]
     # The pace is times as many records in so many seconds: what waits is read as soon, for a clock as slow.
-    assert word_for(larger, Rules(14 * DAY * slower)) is word_for(window, LONG)
+    assert word_for(larger, LONG * slower) is word_for(window, LONG)
 
 
 @given(windows())
@@ -134,22 +134,27 @@ def test_a_group_that_stands_behind_the_end_of_a_new_log_is_rewound(window: list
 def test_what_waits_longer_than_the_broker_keeps_it_is_being_lost(window: list[Sample], share: float) -> None:
     last = window[-1]
     assume(last.lag)
-    assert word_for([*window[:-1], replace(last, waits=14 * DAY * share)], LONG) is Word.LOSING
+    assert word_for([*window[:-1], replace(last, waits=LONG * share)], LONG) is Word.LOSING
 
 
 @given(windows(consumed=None))
-def test_what_was_deleted_before_it_was_read_is_lost_unless_its_reader_deletes_it(window: list[Sample]) -> None:
+def test_what_was_deleted_before_it_was_read_is_lost(window: list[Sample]) -> None:
     last = window[-1]
     assume(last.lag)
-    deleted = [*window[:-1], replace(last, start=last.position + 1)]
-    assert word_for(deleted, LONG) is Word.LOSING
-    assert word_for(deleted, replace(LONG, purged=True)) is not Word.LOSING
+    assert word_for([*window[:-1], replace(last, start=last.position + 1)], LONG) is Word.LOSING
+
+
+def test_what_its_reader_has_deleted_itself_waits_no_more() -> None:
+    """It was killed between the effect and telling the broker: it begins behind what it has deleted."""
+    deleted = [Sample(float(at), 50, 50, 40, purged=True) for at in range(3)]
+    assert word_for(deleted, LONG) is Word.CAUGHT_UP
+    assert word_for([replace(sample, purged=False) for sample in deleted], LONG) is Word.LOSING
 
 
 def test_a_pace_at_which_the_newest_would_be_deleted_before_it_is_read_loses() -> None:
     slow = [Sample(0, 0, 10_000, 100, waits=1.0), Sample(10, 0, 10_000, 110, waits=11.0)]
-    assert word_for(slow, Rules(retention=10_000.0)) is Word.DRAINING
-    assert word_for(slow, Rules(retention=9_000.0)) is Word.LOSING
+    assert word_for(slow, 10_000.0) is Word.DRAINING
+    assert word_for(slow, 9_000.0) is Word.LOSING
 
 
 def test_a_group_that_has_never_read_begins_at_the_first_record_there_is() -> None:
