@@ -7,7 +7,7 @@ import io
 import re
 import smtplib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from email.message import EmailMessage
 from email.utils import make_msgid
@@ -49,7 +49,6 @@ class Rights:
         self._installation = installation
         self._clock = clock_told_by(installation.clock_shift_file)
         self._staff_id = str(uuid4())
-        self._answered: list[Mail] = []
 
     async def play(self) -> None:
         """Live for a while, then ask for everything that the policy promises."""
@@ -135,7 +134,7 @@ class Rights:
             if (await self._ask("requests", "GET", "/v1/feedback", HTTPStatus.OK)).json()["items"]:
                 raise NotHeldError("feedback is still there")
             order = (await self.doors.ask("requests", "GET", f"/v1/orders/{reference}", HTTPStatus.OK)).json()
-            step.detail = f"{_counted(preview)}; the certificate of order {order['order_id']}; mail: “{DONE}”"
+            step.detail = f"{_erased(preview)}; the certificate of order {order['order_id']}; mail: “{DONE}”"
 
     async def _preview(self, request_id: str) -> dict[str, Any] | None:
         preview: dict[str, Any] = (await self._staff("GET", f"/{request_id}/preview")).json()
@@ -146,19 +145,20 @@ class Rights:
     async def withdrawal(self) -> None:
         """Take consent back by a mail: nobody judges that."""
         reference = await self._write("Consent", "I withdraw my consent to your privacy policy.")
-        with self.stage.step("consent is taken back") as step:
+        with self.stage.step("staff reads it, and judges nothing") as step:
+            await self._decide(reference, "kind", {"kind": "withdrawal", "whole_policy": True})
             await self._mail_about(DONE, reference)
             await self.doors.publish([reading_of(self.person, self.person.bindings[0], self._clock())])
             await self.doors.read_by("device", TELEMETRY)
-            if (shown := await self._shown()) != READINGS:
-                raise NotHeldError(f"{shown - READINGS} readings from after the withdrawal were taken in")
-            step.detail = "what devices measure from now on is not taken in; what was before stays hers"
+            if (kept := await self._taken_along()) != READINGS:
+                raise NotHeldError(f"{kept - READINGS} readings from after the withdrawal were taken in")
+            step.detail = "what devices measure from now on is not taken in; what was before she can take along"
         status = (await self.doors.ask("requests", "GET", f"/v1/requests/{reference}", HTTPStatus.OK)).json()
         self.stage.note("each is shown by its reference", f"this one: {status['kind']}, {status['state']}")
 
-    async def _shown(self) -> int:
-        path = f"/v1/devices/{self.person.bindings[0]}/readings?limit=1000"
-        return len((await self._ask("device", "GET", path, HTTPStatus.OK)).json()["items"])
+    async def _taken_along(self) -> int:
+        path = f"/v1/devices/{self.person.bindings[0]}/readings.ndjson"
+        return len((await self._ask("device", "GET", path, HTTPStatus.OK)).text.splitlines())
 
     # How she asks, and who answers
 
@@ -170,9 +170,9 @@ class Rights:
     async def _write(self, subject: str, words: str) -> str:
         """Write to the privacy mailbox, and answer with the code that comes to the account's contact."""
         with self.stage.step(f"by e-mail: “{subject}”") as step:
+            known = await self.doors.mails(self.person.email)
             await asyncio.to_thread(self._send, subject, words)
-            answer = await self._newest(RECEIVED_MAIL, subject)
-            reference = _reference_in(answer)
+            reference = _reference_in(await self._newest(RECEIVED_MAIL, known))
             asked = await self._mail_about(PROVE_IT, reference)
             code = CODE.search(asked.text)
             if not code:
@@ -191,16 +191,12 @@ class Rights:
         with smtplib.SMTP(host, int(port), timeout=10) as relay:
             relay.send_message(mail)
 
-    async def _newest(self, subject: str, what: str) -> Mail:
-        known = self._answered
-
+    async def _newest(self, subject: str, known: Sequence[Mail]) -> Mail:
         async def attempt() -> Mail | None:
             mails = await self.doors.mails(self.person.email)
             return next((mail for mail in mails if mail.subject.startswith(subject) and mail not in known), None)
 
-        found = await until(f"the answer to “{what}”", attempt)
-        known.append(found)
-        return found
+        return await until(f"the mail “{subject}”", attempt)
 
     async def _mail_about(self, subject: str, reference: str) -> Mail:
         return await self.doors.mail(self.person.email, f"{subject} [{reference}]")
@@ -231,12 +227,12 @@ class Rights:
         await self.story.open_session(self.person)
 
 
-def _counted(preview: dict[str, Any]) -> str:
+def _erased(preview: dict[str, Any]) -> str:
     return ", ".join(
         f"{owner['owner']}: {item['category']} {item['count']}"
         for owner in preview["owners"]
         for item in owner["items"]
-        if item["count"]
+        if item["outcome"] == "erased"
     )
 
 
