@@ -32,6 +32,7 @@ from shared.security import digest, issue_access_token
 CODE = "12345678"
 # As weak as can be: what an honest hash costs is no matter of faults, and 200 of them take half a minute.
 HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+FIRST_LANGUAGE = "de"
 AHEAD = timedelta(hours=2)
 """Tokens are good for longer than any clock is wrong."""
 
@@ -108,8 +109,7 @@ async def settle(installation: Installation, people: Sequence[Human]) -> None:
     now = system_clock()
     try:
         await bus.execute(*(_register(person, now) for person in people))
-        codes = {person.account_id: digest(str(person.account_id), CODE) for person in people}
-        await bus.execute(*(ConfirmRegistration(account_id=who, code_digest=code) for who, code in codes.items()))
+        await bus.execute(*(command for person in people for command in _confirm(person)))
         for person in people:
             await bus.execute(*_moving_in(person, settings, now))
     finally:
@@ -123,12 +123,21 @@ def _register(person: Human, now: datetime) -> Register:
         email=person.email,
         password_hash=person.password_hash,
         region=person.region,
-        language=person.language,
+        language=FIRST_LANGUAGE,
         policy_version="2026-01",
         code=CODE,
         code_digest=digest(str(person.account_id), CODE),
         expires_at=now + timedelta(hours=1),
     )
+
+
+def _confirm(person: Human) -> list[Command]:
+    """Confirm the address and take another language in one breath: of two contacts the newer one counts."""
+    who = person.account_id
+    return [
+        ConfirmRegistration(account_id=who, code_digest=digest(str(who), CODE)),
+        ChangeProfile(account_id=who, changes={"language": person.language}),
+    ]
 
 
 def _moving_in(person: Human, settings: Settings, now: datetime) -> list[Command]:

@@ -52,7 +52,15 @@ class Life:
         added = [self._added(person, number) for person in self.crowd.everybody for number in (0, 1)]
         for event in added:
             self.bindings.setdefault(event.account_id, []).append(event.id)
-        await self.publisher.publish(added)
+        regretted = [event for person in self.crowd.changing for event in self._regretted(person)]
+        await self.publisher.publish([*added, *regretted])
+
+    def _regretted(self, person: Human) -> list[AccountEvent]:
+        """Give the second device back, and take it again: facts in one breath, whose order counts."""
+        bindings = self.bindings[person.account_id]
+        deleted, again = self._deleted(person, bindings.pop()), self._added(person, 1)
+        bindings.append(again.id)
+        return [deleted, again]
 
     def _added(self, person: Human, number: int) -> DeviceAdded:
         product = person.products[number]
@@ -116,15 +124,11 @@ class Life:
     async def change(self) -> None:
         """Have some take another nickname, name a device, and give one away."""
         await asyncio.gather(*(self._patiently(self._change(person)) for person in self.crowd.changing))
-        deleted = [
-            DeviceDeleted(
-                **self._stamp(person),
-                access_token=person.access_token,
-                binding_id=self.bindings[person.account_id][1],
-            )
-            for person in self.crowd.changing
-        ]
-        await self.publisher.publish(deleted)
+        given = [self._deleted(person, self.bindings[person.account_id][1]) for person in self.crowd.changing]
+        await self.publisher.publish(given)
+
+    def _deleted(self, person: Human, binding_id: UUID) -> DeviceDeleted:
+        return DeviceDeleted(**self._stamp(person), access_token=person.access_token, binding_id=binding_id)
 
     async def _change(self, person: Human) -> None:
         headers = person.authorization

@@ -1,4 +1,4 @@
-"""Publishes what app backends state, until the broker has it; faults have it double or change what it publishes."""
+"""Publishes what app backends state, until the broker has it; faults change that. Reads what stands in a topic."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from shared.contracts.base import Event
 from shared.contracts.topics import Topic
 
 PAUSE_SECONDS = 0.3
+POLL_MS = 100
 AT_ONCE = 500
 
 
@@ -92,6 +93,19 @@ async def publishing(servers: str, rng: random.Random) -> AsyncIterator[Publishe
     """Open a publisher for as long as the context lasts."""
     async with AIOKafkaProducer(bootstrap_servers=servers, request_timeout_ms=10_000, linger_ms=5) as producer:
         yield Publisher(producer, rng)
+
+
+async def all_of(kafka: str, topic: Topic) -> list[Raw]:
+    """Read what stands in a topic, partition by partition in its order."""
+    places = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+    found: list[Raw] = []
+    async with AIOKafkaConsumer(bootstrap_servers=kafka, auto_offset_reset="earliest") as consumer:
+        consumer.assign(places)
+        ends = await consumer.end_offsets(places)
+        while any([await consumer.position(place) < end for place, end in ends.items()]):
+            for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
+                found += [Raw(record.topic, record.key, record.value) for record in records]
+    return found
 
 
 def new_id(rng: random.Random) -> UUID:

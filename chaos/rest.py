@@ -103,4 +103,5 @@ async def _unread(admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> Asy
             for place in (place for place in places if subscription.topic.covers(place.topic)):
                 at = read[place].offset if place in read else begins[place]
                 if max(at, begins[place]) < ends[place]:
-                    yield f"{ends[place] - at} of {place.topic}/{place.partition} for {service}"
+                    left = f"{ends[place] - at} of {place.topic}/{place.partition} for {service}"
+                    yield f"{left}, whose group is at {at} of {ends[place]}"

@@ -5,24 +5,48 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
+from pydantic import ValidationError
+
 from chaos.crowd import Crowd, Human, group_marks
 from chaos.faults.base import Fault, World
 from chaos.faults.services import WrongClock
+from chaos.life import READINGS_EACH
+from chaos.publisher import all_of
 from chaos.rest import readers_of
 from ops.demo.leftovers import Marks, Rows, Search, connected, rows_about, search, search_topics
 from ops.demo.story import DECLINED, FAREWELL
 from ops.installation import SERVICES
 from ops.mailbox import Mailbox
+from shared.contracts.base import reader
+from shared.contracts.catalogue import facts_on
 from shared.contracts.receipts import Phase
+from shared.contracts.topics import BINDINGS, ORDERS, Topic
 
 PURGE_PATIENCE_SECONDS = 30.0
 POLL_SECONDS = 0.5
-ONE_EACH = ("avatar", "contact", "email", "nickname", "password")
-"""What everybody who leaves has had one of: so the receipts count it."""
+HAD = {
+    "avatar": 1,
+    "cancellation": 1,
+    "contact": 1,
+    "creation-time": 1,
+    "email": 1,
+    "installments": 0,
+    "login-times": 2,  # a session, and the client it is on
+    "nickname": 1,
+    "password": 1,
+    "policy-agreement": 2,  # what holds, and when it was agreed to
+    "region-and-language": 1,
+    "second-factor": 0,
+    "unhandled-messages": 0,
+}
+"""What everybody who leaves has had, and how many of each: so the receipts count them. Messages come and go."""
+THEIR_ORDER = {BINDINGS: ("DeviceBound", "DeviceUnbound"), ORDERS: ("ErasureSettled", "ErasureCompleted")}
+"""What happens to one thing, in the only order in which it can happen."""
 GROWING = ("device.readings", "requests.feedback")
 """Where people who stay go on adding rows."""
 
@@ -48,7 +72,8 @@ async def judged(world: World, faults: Sequence[Fault], before: Rows) -> AsyncIt
     crowd = world.life.crowd
     yield Line("every answer is one that a person may get", not world.life.complaints, _some(world.life.complaints))
     yield await _orders(world, crowd, clocks_agree=all(fault.kind != WrongClock.kind for fault in faults))
-    yield _mails(world, crowd, kills=len(faults))
+    yield _mails(world, crowd, again=sum(fault.ends("notifier") for fault in faults))
+    yield await _order_of_facts(world)
     yield await _leftovers(world, crowd)
     yield await _topics_are_empty(world, crowd)
     yield _logs(world, crowd)
@@ -67,7 +92,11 @@ def _some(complaints: Sequence[str]) -> str:
 async def _orders(world: World, crowd: Crowd, *, clocks_agree: bool) -> Line:
     confirmed = [person for person in crowd.leaving if person.confirmed]
     orders = await asyncio.gather(*(_order(world, person) for person in confirmed))
-    wrong = [fault for order in orders if (fault := _wrong_with(order) or (clocks_agree and _too_early(order)))]
+    wrong = [
+        fault
+        for person, order in zip(confirmed, orders, strict=True)
+        if (fault := _wrong_with(order, person) or (clocks_agree and _too_early(order)))
+    ]
     async with connected(world.installation.database_urls["requests"]) as connection:
         count = await connection.fetchval("SELECT count(*) FROM orders")
     if count != len(confirmed):
@@ -81,39 +110,85 @@ async def _order(world: World, person: Human) -> dict[str, Any]:
     return dict((await world.life.doors.ask("requests", "GET", f"/v1/orders/{person.reference}", *answers)).json())
 
 
-def _wrong_with(order: dict[str, Any]) -> str:
+def _wrong_with(order: dict[str, Any], person: Human) -> str:
     certificate = order.get("certificate") or {}
     if order.get("state") != "completed" or not certificate.get("sha256"):
         return f"an order is {order.get('state', 'unknown')}"
     owners = {owner["owner"] for owner in certificate["owners"]}
     if owners != set(SERVICES):
         return f"a certificate names {sorted(owners)}"
-    counts = Counter({item["category"]: item["count"] for owner in certificate["owners"] for item in owner["items"]})
-    miscounted = [category for category in ONE_EACH if counts[category] != 1]
+    counts: Counter[str] = Counter()
+    for item in (item for owner in certificate["owners"] for item in owner["items"]):
+        counts[item["category"]] += item["count"]
+    miscounted = {
+        category: counts[category]
+        for category, (fewest, most) in _had_by(person).items()
+        if not fewest <= counts[category] <= most
+    }
     return f"a certificate miscounts {miscounted}" if miscounted else ""
 
 
+def _had_by(person: Human) -> dict[str, tuple[int, int]]:
+    """Tell how many there were of each category. Some came while the person left: before the erasure or after."""
+    devices = len(person.products)
+    coming = {
+        "device-data": (devices + READINGS_EACH, devices + len(person.readings)),
+        "feedback": (1, len(person.feedback_ids)),
+    }
+    return {category: (count, count) for category, count in HAD.items()} | coming
+
+
 def _too_early(order: dict[str, Any]) -> str:
-    """Tell whether an order settled before everybody had answered whom it had to wait for, by requests' clock."""
-    asked = [due for due in order["owners"] if due["phase"] == Phase.DATA]
-    late = sorted(due["owner"] for due in asked if due["answered_at"] > order["settled_at"])
-    return f"an order settled before {late} had answered" if late else ""
+    """Tell whether data was answered for after an order settled, or the contact before, by requests' clock."""
+    wrong = sorted(
+        due["owner"]
+        for due in order["owners"]
+        if (due["answered_at"] > order["settled_at"]) is (due["phase"] == Phase.DATA)
+    )
+    return f"an order settled too early or too late for {wrong}" if wrong else ""
 
 
-def _mails(world: World, crowd: Crowd, kills: int) -> Line:
+def _mails(world: World, crowd: Crowd, again: int) -> Line:
+    """Count mails. One goes out again only where its sender was ended before that was recorded."""
     mails = Counter(
         (recipient, mail.subject)
         for mail in Mailbox(world.installation.mailbox).mails()
         for recipient in mail.recipients
     )
     farewells = [mails[person.email, FAREWELL] for person in crowd.leaving if person.confirmed]
-    wrong = [f"{count} last mails to one" for count in farewells if not 1 <= count <= 1 + kills]
+    wrong = ["somebody left without a last mail" for count in farewells if not count]
+    wrong += [f"“{subject}” came {count} times" for (_, subject), count in mails.items() if count > 1 + again]
     wrong += ["somebody was declined without a mail" for person in crowd.owing if not mails[person.email, DECLINED]]
     wrong += ["who stays got a last mail" for person in crowd.remaining if mails[person.email, FAREWELL]]
     detail = _some(wrong) or f"{len(farewells)} got their last mail, {sum(farewells) - len(farewells)} came again"
-    return Line(
-        f"at least one last mail to everybody, at most {1 + kills}; who may not leave is told", not wrong, detail
-    )
+    often = f"no mail more than {1 + again} times" if again else "no mail twice"
+    return Line(f"a last mail to everybody who left, {often}; who may not leave is told", not wrong, detail)
+
+
+async def _order_of_facts(world: World) -> Line:
+    wrong, total = [], 0
+    for topic, (before, after) in THEIR_ORDER.items():
+        first: dict[tuple[str, str], int] = {}
+        for place, fact in enumerate(await _told(world, topic)):
+            first.setdefault(fact, place)
+        total += len(first)
+        wrong += [
+            f"{after} stands before {before}"
+            for (thing, kind), place in first.items()
+            if kind == after and place < first.get((thing, before), -1)
+        ]
+    return Line("facts stand in the order in which they happened", not wrong, _some(wrong) or f"{total} of them")
+
+
+async def _told(world: World, topic: Topic) -> list[tuple[str, str]]:
+    """List what is told of bindings or orders, each by its id, in the topic's order, less what cannot be read."""
+    read, told = reader(*facts_on(topic)), []
+    for message in await all_of(world.installation.addresses.kafka, topic):
+        with suppress(ValidationError):
+            event = read(message.value or b"")
+            thing = getattr(event, "binding_id", None) or getattr(event, "order_id", None)
+            told.append((str(thing), event.type))
+    return told
 
 
 async def _leftovers(world: World, crowd: Crowd) -> Line:

@@ -61,6 +61,10 @@ class Fault(ABC):
     def words(self) -> str:
         """What it does, for people."""
 
+    def ends(self, service: str) -> bool:  # noqa: ARG002 - most end none
+        """Tell whether it ends a process of the service while people leave."""
+        return False
+
     def prepare(self, installation: Breakable) -> None:  # noqa: B027 - most need nothing
         """Do what has to be done before anything is started."""
 

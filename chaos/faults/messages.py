@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-
 from chaos.faults.base import Fault, World, seen
-from chaos.publisher import Raw, new_id
+from chaos.publisher import Raw, all_of, new_id
 from shared.contracts.topics import ALL_TOPICS, Topic
 
 EVERY = 100
 """One in so many messages is poison."""
 ROUNDS = 5
-POLL_MS = 100
 
 
 @dataclass
@@ -88,24 +85,12 @@ class EverythingOnceMore(Fault):
         world.rng.shuffle(topics)
         repeated = 0
         for topic in topics:
-            found = await _all_of(world.system.addresses.kafka, topic)
+            found = await all_of(world.system.addresses.kafka, topic)
             # Poison once more would be another dead letter.
             messages = [message for message in found if message.value not in world.poison]
             await world.publisher.send(messages)
             repeated += len(messages)
         self.evidence = f"{repeated} messages were published once more" if repeated else ""
-
-
-async def _all_of(kafka: str, topic: Topic) -> list[Raw]:
-    places = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
-    found: list[Raw] = []
-    async with AIOKafkaConsumer(bootstrap_servers=kafka, auto_offset_reset="earliest") as consumer:
-        consumer.assign(places)
-        ends = await consumer.end_offsets(places)
-        while any([await consumer.position(place) < end for place, end in ends.items()]):
-            for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
-                found += [Raw(record.topic, record.key, record.value) for record in records]
-    return found
 
 
 @dataclass

@@ -70,6 +70,9 @@ class AtFailpoint(Fault):
         """Whether it has struck, and is over."""
         return bool(self.evidence)
 
+    def ends(self, service: str) -> bool:
+        return self.process == service and SIGNALS[self.strikes] is not signal.SIGSTOP
+
     async def arrange(self, world: World) -> None:
         supervisor = world.system.supervisor
         await supervisor.hold(self.process)
@@ -105,6 +108,9 @@ class Struck(Fault):
     @property
     def words(self) -> str:
         return f"{self.process} {_how(self.strikes, self.seconds)} while people leave"
+
+    def ends(self, service: str) -> bool:
+        return self.process == service and self.strikes is not signal.SIGSTOP
 
     async def strike(self, world: World) -> None:
         self.evidence = await strike_process(world, self.process, self.strikes, self.seconds)
@@ -153,6 +159,9 @@ class Replicas(Fault):
     @property
     def words(self) -> str:
         return f"{self.count} replicas of {self.service}, the first of which {_how(self.strikes, self.seconds)}"
+
+    def ends(self, service: str) -> bool:
+        return self.service == service
 
     async def strike(self, world: World) -> None:
         struck = await strike_process(world, self.service, self.strikes, self.seconds)

@@ -52,6 +52,9 @@ class TopicRecreated(Fault):
         when = "while people leave" if self.topic in HEALING else "when all of it is read"
         return f"topic {self.topic.name} is deleted and made anew {when}"
 
+    def ends(self, service: str) -> bool:  # noqa: ARG002 - every one
+        return self.topic in HEALING
+
     async def arrange(self, world: World) -> None:
         if self.topic not in HEALING:
             await wait_for_rest(world.installation, 0, REST_SECONDS)
@@ -108,6 +111,9 @@ class OffsetsLost(Fault):
         if self.replayed:
             return f"{self.service} reads {self.topic.name} again from the beginning"
         return f"the broker forgets how far {self.service} has read {self.topic.name}"
+
+    def ends(self, service: str) -> bool:
+        return self.service == service
 
     async def strike(self, world: World) -> None:
         processes = await hold_all(world, self.service)

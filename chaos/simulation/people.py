@@ -399,16 +399,23 @@ async def _confirmed(world: World, person: Person, confirm: Sequence[Command]) -
     return person.cancelled
 
 
+async def _schedule(world: World, person: Person, ahead: timedelta) -> str:
+    """Have the account cancelled so much later; returns the reference by which it can be kept."""
+    reference, token, taps = _taps(world, person)
+    due_at = world.clock() + ahead
+    schedule = ScheduleCancellation(
+        account_id=person.account_id, reference=reference, token_digest=token, due_at=due_at
+    )
+    for each in [*taps, schedule]:
+        await world.ask("account", each)
+    return reference
+
+
 async def _leaves_later(world: World, person: Person) -> bool:
     if not world.account_of(person) and world.is_closed(person):
         person.cancelled = True
         return True
-    reference, token, taps = _taps(world, person)
-    schedule = ScheduleCancellation(
-        account_id=person.account_id, reference=reference, token_digest=token, due_at=world.clock() + 15 * MINUTE
-    )
-    for each in [*taps, schedule]:
-        await world.ask("account", each)
+    await _schedule(world, person, 15 * MINUTE)
     return False
 
 
@@ -418,11 +425,6 @@ async def _thinks_better(world: World, person: Person) -> bool:
     if scheduled:
         await world.ask("account", KeepAccount(account_id=person.account_id, reference=scheduled))
         return True
-    reference, token, taps = _taps(world, person)
-    schedule = ScheduleCancellation(
-        account_id=person.account_id, reference=reference, token_digest=token, due_at=world.clock() + 90 * DAY
-    )
-    for each in [*taps, schedule]:
-        await world.ask("account", each)
+    reference = await _schedule(world, person, 90 * DAY)
     await world.ask("account", KeepAccount(account_id=person.account_id, reference=reference))
     return True

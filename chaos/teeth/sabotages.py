@@ -37,7 +37,7 @@ SABOTAGES = (
         "                new.remove(message.name)",
         "            first.append(message)",
         ("tests/messaging/test_consumer.py::test_a_repeat_within_one_poll_and_in_a_later_one_has_no_second_effect",),
-        (1, 8, 15),
+        (8, 15, 1),
     ),
     Sabotage(
         "acknowledged before the commit",
@@ -156,6 +156,7 @@ SABOTAGES = (
         (
             "tests/messaging/test_relay.py::test_each_accounts_events_arrive_complete_and_in_order_although_batches_fail",
         ),
+        (14, 1, 7),
     ),
     Sabotage(
         "the outbox is written after the commit",
@@ -233,6 +234,7 @@ SABOTAGES = (
                 "::test_a_cancelled_account_is_not_erased_here_before_all_others_have_erased"
             ),
         ),
+        (1, 14, 16),
     ),
     Sabotage(
         "a last message is queued for who has had it",
@@ -248,6 +250,7 @@ SABOTAGES = (
         "command.version > known.version",
         "command.version < known.version",
         ("tests/notifier/test_domain.py::test_the_newest_contact_counts_in_any_order",),
+        (14, 1, 7),
     ),
     Sabotage(
         "who owes is not declined",

@@ -33,6 +33,9 @@ JAVA_OPTIONS = (
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSZ",
 )
+ROOM_BYTES = 16 * 1024 * 1024
+"""So much has to be free on its disk. Without room its recovery deletes what it cannot write anew: at the worst the
+list of its topics, and with it every topic."""
 ENDED_AS_ASKED = (0, 128 + signal.SIGTERM)
 
 SETTINGS = {
@@ -82,6 +85,8 @@ class EmbeddedKafka(Engine):
         return f"{HOST}:{self.port}"
 
     async def _prepare(self) -> Sequence[str | Path]:
+        if shutil.disk_usage(self.directory).free < ROOM_BYTES:
+            await self._give_up("is not started on a full disk")
         jars = await asyncio.to_thread(locked_jars)
         # Java does without a cache that does not fit.
         cache = [f"-XX:AOTCache={_cache_file()}"] if _cache_file().exists() else []

@@ -87,6 +87,18 @@ async def test_kafka_keeps_what_it_acknowledged_through_a_kill(own_kafka: Embedd
     assert await consume(servers, "kept", 2) == [b"before", b"after"]
 
 
+async def test_kafka_is_not_started_on_a_full_disk_where_it_would_delete_what_it_holds(
+    own_kafka: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_kafka.kill()
+    with monkeypatch.context() as full:
+        full.setattr(kafka_module, "ROOM_BYTES", 1 << 60)
+        with pytest.raises(EngineError, match="full disk"):
+            await own_kafka.start()
+    await own_kafka.start()
+    assert own_kafka.running
+
+
 async def test_kafka_creates_no_topic_by_itself(kafka: EmbeddedKafka) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
     await admin.start()
