@@ -169,3 +169,9 @@ def test_a_password_that_is_given_is_everybodys_and_no_users_are_made(tmp_path: 
     assert (
         installation.kafka.password == installation.service_environment("device")["KAFKA_PASSWORD"] == "of the cloud"
     )
+
+
+@pytest.mark.parametrize("name", ["KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM"])
+def test_a_word_that_kafka_does_not_know_is_told_with_those_it_knows(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match=rf"{name} is SCRAM: it is one of .*PLAIN"):
+        _ = created(tmp_path, ENGINES | {name: "SCRAM"}).kafka
