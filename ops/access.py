@@ -79,7 +79,11 @@ def _provide_access(admin: AdminClient, passwords: Mapping[str, str]) -> None:
             [UserScramCredentialUpsertion(user, info, password.encode()) for user, password in passwords.items()],
         )
     )
-    known = {rule for rule in admin.describe_acls(_ANY).result() if rule.principal.removeprefix("User:") in passwords}
+    known = {
+        rule
+        for rule in admin.describe_acls(_ANY).result(TIMEOUT_SECONDS)
+        if rule.principal.removeprefix("User:") in passwords
+    }
     if missing := rules() - known:
         _wait(admin.create_acls(list(missing)))
     if stale := known - rules():

@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from sqlalchemy.engine import make_url
 
 from ops.errors import UserError
 from ops.processes import HOST, Identity, free_port
 from ops.vault import Vault, write_secret
-from shared.messaging.kafka import Kafka, Mechanism
+from shared.messaging.kafka import Kafka, Mechanism, Protocol
 
 SERVICES = ("account", "device", "requests", "notifier")
 EMBEDDED = ("kafka", "postgres", "smtp")
@@ -136,8 +136,8 @@ class Installation:
     def kafka(self) -> Kafka:
         """How operations reach Kafka, and by which name."""
         named = {
-            "protocol": self.environ.get("KAFKA_SECURITY_PROTOCOL"),
-            "mechanism": self.environ.get("KAFKA_SASL_MECHANISM"),
+            "protocol": self._one_of("KAFKA_SECURITY_PROTOCOL", get_args(Protocol)),
+            "mechanism": self._one_of("KAFKA_SASL_MECHANISM", get_args(Mechanism)),
             "username": self.environ.get("KAFKA_USERNAME"),
             "password": self.environ.get("KAFKA_PASSWORD"),
             "ca_file": self.environ.get("KAFKA_CA_FILE"),
@@ -146,6 +146,12 @@ class Installation:
             named["password"] = self.vault.secret(kafka_password(self.environ["KAFKA_USERNAME"]))
         given: dict[str, Any] = {name: value for name, value in named.items() if value}
         return Kafka(self.external_kafka or self.addresses.kafka, **given)
+
+    def _one_of(self, name: str, words: Sequence[str]) -> str | None:
+        given = self.environ.get(name)
+        if given not in (None, *words):
+            raise UserError(f"{name} is {given}: it is one of {', '.join(words)}")
+        return given
 
     @property
     def makes_kafka_users(self) -> bool:

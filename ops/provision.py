@@ -9,16 +9,18 @@ from pathlib import Path
 import asyncpg
 from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import NoError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
 from alembic import command
 from alembic.config import Config
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError
 
 from ops.access import provide_access, users
 from ops.errors import UserError
 from ops.installation import Installation, kafka_password
 from shared.contracts.topics import ALL_TOPICS
 from shared.database import engine_for, missing_migrations
+from shared.errors import describe
 from shared.messaging.kafka import Kafka
 
 SERVICES_DIRECTORY = Path(__file__).parents[1] / "services"
@@ -26,9 +28,15 @@ MOST_REPLICAS = 3
 
 
 async def provide(installation: Installation, admin_url: str | None) -> None:
-    """Provide everything, in the PostgreSQL of that superuser; without `admin_url` the databases exist, outside."""
+    """Provide everything, in the PostgreSQL of that superuser; without `admin_url` the databases exist, outside.
+
+    UserError where an engine does not answer, or does not let us in.
+    """
     kafka = installation.kafka
-    await together(provide_topics(kafka), provide_databases(installation.database_urls, admin_url))
+    try:
+        await together(provide_topics(kafka), provide_databases(installation.database_urls, admin_url))
+    except (KafkaError, OSError, asyncpg.PostgresError, DBAPIError) as error:
+        raise UserError(f"what the services need cannot be provided: {describe(error)}") from None
     if installation.makes_kafka_users:
         await provide_access(kafka, {user: installation.vault.secret(kafka_password(user)) for user in users()})
 

@@ -24,7 +24,8 @@ async def partitions_of_each_replica(system: System) -> list[int]:
 
     def look() -> list[int]:
         group = f"device.{ACCOUNTS.name}"
-        told = AdminClient(system.installation.kafka.librdkafka).describe_consumer_groups([group])[group].result()
+        admin = AdminClient(system.installation.kafka.librdkafka)  # held: no answer comes to one that is gone
+        told = admin.describe_consumer_groups([group])[group].result(10)
         return sorted(len(member.assignment.topic_partitions) for member in told.members)
 
     return await asyncio.to_thread(look)

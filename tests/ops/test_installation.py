@@ -181,3 +181,9 @@ def test_prometheus_is_handed_what_opens_metrics_and_nothing_else_where_it_is_wa
     (token,) = (tmp_path / "prometheus").iterdir()
     assert token.read_text() == (tmp_path / "device" / "metrics_token").read_text()
     assert token.read_text() != installation.internal_token
+
+
+@pytest.mark.parametrize("name", ["KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM"])
+def test_a_word_that_kafka_does_not_know_is_told_with_those_it_knows(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match=rf"{name} is SCRAM: it is one of .*PLAIN"):
+        _ = created(tmp_path, ENGINES | {name: "SCRAM"}).kafka

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import asyncpg
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from ops.engines import EmbeddedKafka, EmbeddedPostgres
-from ops.installation import SERVICES
-from ops.provision import provide_databases, provide_topics
+from ops.errors import UserError
+from ops.installation import SERVICES, Installation
+from ops.processes import free_port
+from ops.provision import provide, provide_databases, provide_topics
 from shared.contracts.topics import ALL_TOPICS, TELEMETRY
 from shared.messaging.kafka import Kafka
 
@@ -62,3 +66,17 @@ async def test_a_changed_setting_of_a_topic_is_set_right(kafka: EmbeddedKafka) -
     await admin.close()
     settings = {entry[0]: entry[1] for entry in described.resources[0][4]}
     assert settings["retention.ms"] == TELEMETRY.kafka_config["retention.ms"]
+
+
+@pytest.mark.parametrize("away", ["kafka", "postgres"])
+async def test_an_engine_that_does_not_answer_is_one_clear_line(
+    kafka: EmbeddedKafka, postgres: EmbeddedPostgres, tmp_path: Path, away: str
+) -> None:
+    nowhere = f"127.0.0.1:{free_port()}"
+    told = {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers, "POSTGRES_ADDRESS": f"127.0.0.1:{postgres.port}"}
+    told["KAFKA_BOOTSTRAP_SERVERS" if away == "kafka" else "POSTGRES_ADDRESS"] = nowhere
+    installation = Installation(tmp_path, told)
+    installation.create()
+
+    with pytest.raises(UserError, match=r"cannot be provided: .*Error"):
+        await provide(installation, installation.admin_url)
