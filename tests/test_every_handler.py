@@ -34,6 +34,7 @@ from services.account.commands import (
     GiveConsent,
     GoOnWithoutPackage,
     KeepAccount,
+    MatchSender,
     OpenSession,
     PrepareSecondFactor,
     ProveSecondFactor,
@@ -63,13 +64,16 @@ from services.requests.commands import (
     AddFeedback,
     AdmitOwner,
     AnswerQuestion,
+    AskContact,
     AskPerson,
     AskPreview,
+    Attachment,
     Classify,
     Cost,
     DeleteFeedback,
     Extend,
     JudgeEvidence,
+    KnowSender,
     OnRequest,
     OpenOrder,
     PassTime,
@@ -87,6 +91,7 @@ from services.requests.commands import (
     TakeConsent,
     TakeCorrected,
     TakeCount,
+    TakeMail,
     TakePayment,
     TakeReceipt,
 )
@@ -107,6 +112,7 @@ from shared.contracts.account import (
     Decline,
     DeclineReason,
     Origin,
+    SenderMatched,
     SessionEnded,
 )
 from shared.contracts.app import FeedbackSubmitted, ReadingReported
@@ -134,6 +140,7 @@ from shared.contracts.requests import (
     Kind,
     PackageEnded,
     PreviewOrdered,
+    SenderAsked,
     WithdrawalOrdered,
 )
 from shared.security import digest
@@ -282,7 +289,7 @@ WISHED = wished(Kind.DELETION, known=True, scope={"categories": ["feedback"]})
 CORRECTED_BY_HAND = wished(Kind.CORRECTION, known=True)
 """A correction that says in words what is wrong: somebody has to read it."""
 MAILED, UNREAD = wished(Kind.DELETION, known=False, scope={"everything": True}), wished(None, known=False)
-SHOWN = on_request(ShowCode, code=code_of("the internal token of the tests, long enough", REQUEST))
+SHOWN = on_request(ShowCode, code=code_of("the internal token of the tests, long enough", REQUEST, WHO))
 EVIDENCE = on_request(RecordEvidence, evidence_id=named("deed"), authority="power-of-attorney", note="A deed.")
 JUDGED = on_request(JudgeEvidence, evidence_id=named("deed"), accepted=True)
 ASKED = on_request(AskPerson, question="Which device?")
@@ -366,6 +373,34 @@ DELETION_AND_CORRECTION = (
     Case("requests", RemindOfPreview, (DELETION,), on_request(RemindOfPreview), counts_each=True),
     Case("requests", TakeCorrected, (CORRECTION,), CORRECTED),
     Case("requests", RemindOfCorrection, (CORRECTION,), on_request(RemindOfCorrection), counts_each=True),
+)
+
+# By mail
+
+WRITTEN_BY_MAIL = TakeMail(
+    account_id=REQUEST,
+    request_id=REQUEST,
+    reference="a reference of the mail",
+    sender=ANNA.email,
+    kind=Kind.DELETION,
+    language="en",
+    text="Please.",
+    attachments=(Attachment("papers.pdf", "application/pdf", b"%PDF"),),
+    message_id="<one@mail.example>",
+)
+ADDRESS_ASKED = fact(SenderAsked, ANNA, account_id=REQUEST, request_id=REQUEST, address=ANNA.email)
+SENDER_KNOWN = fact(SenderMatched, ANNA, request_id=REQUEST, matched=True, region="DE-BE", sender="a digest")
+BY_MAIL = (
+    Case("account", MatchSender, ACCOUNT, ADDRESS_ASKED),
+    Case("requests", TakeMail, (), WRITTEN_BY_MAIL),
+    Case("requests", KnowSender, (WRITTEN_BY_MAIL,), SENDER_KNOWN),
+    Case(
+        "requests",
+        AskContact,
+        (WRITTEN_BY_MAIL, SENDER_KNOWN),
+        on_request(AskContact, address="ben@mail.example"),
+        counts_each=True,
+    ),
 )
 
 CASES = (
@@ -502,6 +537,7 @@ CASES = (
         DeleteFeedback(account_id=WHO, feedback_id=WRITTEN.id),
     ),
     Case("requests", TakeConsent, (WRITTEN,), WITHDRAWN, others=(GIVEN_AGAIN,)),
+    *BY_MAIL,
     Case("requests", ForgetSession, (), LOGGED_OUT),
     Case("requests", Submit, (), WISHED),
     Case("requests", ShowCode, (MAILED,), SHOWN),

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from shared.commands import Command, Needs
+from shared.commands import Command, Lock, Needs
 from shared.contracts.account import Origin
 
 
@@ -365,3 +365,18 @@ class CancelAccount(Command):
     token_digest: str | None = None
     reference: str | None = None
     """What the person was given for the request, to see it again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchSender(Command):
+    """Say whose address has written to the privacy mailbox. `account_id` is the request's own."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    lock: ClassVar[Lock] = Lock.NONE
+    """The accounts are locked when they are found."""
+    outlives_account: ClassVar[bool] = True
+    """An address that is nobody's gets an answer as well."""
+
+    request_id: UUID
+    address: str
+    on_behalf: bool = False

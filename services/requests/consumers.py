@@ -8,6 +8,7 @@ from typing import Any
 from services.requests.commands import (
     AddFeedback,
     AdmitOwner,
+    KnowSender,
     OpenOrder,
     ReleaseOwner,
     Submit,
@@ -27,6 +28,7 @@ from shared.contracts.account import (
     CancellationScheduled,
     ConsentGiven,
     ConsentWithdrawn,
+    SenderMatched,
     scope_names,
 )
 from shared.contracts.app import FeedbackSubmitted
@@ -49,7 +51,7 @@ from shared.sessions import SESSIONS_HEARD
 
 
 def on_account(event: Event) -> Command | None:
-    """Account: a cancellation opens the order; one that waits for a package asks for that."""
+    """Account: a cancellation opens the order, or asks for a package first; whose address it is that has written."""
     match event:
         case CancellationScheduled() if event.package_first:
             return Submit(
@@ -70,6 +72,16 @@ def on_account(event: Event) -> Command | None:
                 origin=event.origin,
                 references=event.references,
                 contact_version=event.contact_version,
+            )
+        case SenderMatched():
+            return KnowSender(
+                account_id=event.account_id,
+                caused_by=event,
+                request_id=event.request_id,
+                matched=event.matched,
+                region=event.region,
+                sender=event.sender,
+                on_behalf=event.on_behalf,
             )
     return None
 

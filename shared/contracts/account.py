@@ -204,6 +204,8 @@ class SenderMatched(AccountEvent):
     matched: bool
     region: str | None = None
     sender: str
+    on_behalf: bool = False
+    """As it was asked."""
 
 
 class Purpose(StrEnum):

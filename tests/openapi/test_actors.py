@@ -60,6 +60,7 @@ OF_ANNA: dict[str, str] = {
     "change_id": str(named("change")),
     "reference": "a" * 43,
     "request_id": str(named("request")),
+    "mail_id": str(named("mail")),
     "evidence_id": str(named("deed")),
 }
 """What stands in the addresses of things that are Anna's; a new kind of thing needs its line here."""
