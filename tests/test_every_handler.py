@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -68,14 +70,19 @@ from services.requests.commands import (
     AskPerson,
     AskPreview,
     Attachment,
+    Chunk,
     Classify,
     Cost,
     DeleteFeedback,
+    EndPackage,
     Extend,
+    FinishPackage,
     JudgeEvidence,
+    KeepChunk,
     KnowSender,
     OnRequest,
     OpenOrder,
+    OpenPackage,
     PassTime,
     Pause,
     QuoteFee,
@@ -84,25 +91,32 @@ from services.requests.commands import (
     ReleaseOwner,
     Remind,
     RemindOfCorrection,
+    RemindOfExport,
     RemindOfPreview,
     Resume,
+    SendPackageCode,
     ShowCode,
     Submit,
     TakeConsent,
     TakeCorrected,
     TakeCount,
+    TakeExportEnd,
+    TakeExportPart,
     TakeMail,
     TakePayment,
     TakeReceipt,
 )
+from services.requests.sealing import Wrapping
 from shared.changes import Correct
 from shared.commands import (
     Command,
     ContinueCategories,
     ContinueErasure,
+    ContinueExport,
     CountData,
     EraseAccount,
     EraseCategories,
+    ExportAccount,
     KeepToConsent,
 )
 from shared.contracts.account import (
@@ -123,6 +137,8 @@ from shared.contracts.receipts import (
     DataCorrected,
     DataCounted,
     DataErased,
+    ExportCompleted,
+    ExportPart,
     FieldOutcome,
     Item,
     Outcome,
@@ -136,6 +152,7 @@ from shared.contracts.requests import (
     DeviceCorrectionOrdered,
     ErasureOrdered,
     ErasureSettled,
+    ExportOrdered,
     Ground,
     Kind,
     PackageEnded,
@@ -150,6 +167,7 @@ from tests.commands import (
     CODE,
     KNOW_THE_PRODUCT,
     KNOWN,
+    PACKAGE_KEY,
     RECOVERY_CODE,
     REFERENCE,
     SERIAL,
@@ -260,6 +278,46 @@ BY_ACCOUNT, BY_DEVICE, BY_NOTIFIER = (
     receipt_of("device", "device-data"),
     receipt_of("notifier", "contact"),
 )
+
+
+# Access
+
+WISH = named("access", "anna")
+PUBLIC_KEY = {"kty": "OKP", "crv": "X25519", "x": "3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08"}
+EXPORT = fact(ExportOrdered, ANNA, request_id=WISH, owners=SERVICES, public_key=PUBLIC_KEY)
+GO_ON = ContinueExport(account_id=WHO, request_id=WISH)
+BEGUN = (
+    "INSERT INTO exports (request_id, account_id, public_key, ordered_at)"
+    f" VALUES ('{WISH}', '{WHO}', '{json.dumps(PUBLIC_KEY)}', '{NOON}')"
+)
+SENT = fact(ExportPart, ANNA, source="device", request_id=WISH, number=1, sealed="encrypted")
+ALL_SENT = fact(ExportCompleted, ANNA, source="device", request_id=WISH, parts=1, counts={"device-data": 1})
+ASKED = (
+    "INSERT INTO requests VALUES"
+    f" ('{WISH}', '{WHO}', 'access', 'app', 'accepted', 'policy', '{{}}', '{NOON}', '{NEXT_MONTH}', '{NEXT_MONTH}',"
+    f" NULL, NULL, false, false, 0, 0, '{NOON}', '{NOON}', false, false, NULL, NULL, NULL, 0, '')"
+)
+OPENED = (
+    "INSERT INTO packages (request_id, account_id, public_key, private_key, ordered_at, asked_at, answer_by, ready)"
+    f" VALUES ('{WISH}', '{WHO}', '{json.dumps(PUBLIC_KEY)}', 'wrapped', '{NOON}', '{NOON}', '{SOON}', false)"
+)
+WAITING = (
+    ASKED,
+    OPENED,
+    f"INSERT INTO export_dues (request_id, owner, account_id) VALUES ('{WISH}', 'device', '{WHO}')",
+)
+LAST_CHUNK = Chunk(named("attempt"), 1, b"encrypted")
+FINISH = FinishPackage(
+    account_id=WHO,
+    request_id=WISH,
+    chunk=LAST_CHUNK,
+    content_key=Wrapping([base64.urlsafe_b64decode(PACKAGE_KEY)]).wrap(bytes(32)),
+    size=9,
+    link="a link",
+    missing=(),
+)
+MADE = (*WAITING, SENT, ALL_SENT, FINISH)
+SEND_CODE = SendPackageCode(account_id=WHO, request_id=WISH, code="40291735")
 
 
 def about_an_owner(kind: type[OwnerAnnounced | OwnerLeft], **fields: object) -> Event:
@@ -403,7 +461,7 @@ BY_MAIL = (
     ),
 )
 
-CASES = (
+CASES: tuple[Case, ...] = (
     Case("account", Register, (), REGISTER),
     Case("account", ConfirmRegistration, (REGISTER,), CONFIRM),
     Case("account", OpenSession, ACCOUNT, logged_in(ANNA)),
@@ -580,6 +638,30 @@ CASES = (
         RecordDelivery(account_id=WHO, message_id=1, outcome=Delivery.DELIVERED),
     ),
     *DELETION_AND_CORRECTION,
+)
+
+CASES += (
+    *(
+        Case(service, handler, scene, when, counts_each=counts_each)
+        for service, scene in (
+            ("account", ACCOUNT),
+            ("device", (PRODUCT, BOUND, MEASURED)),
+            ("requests", (WRITTEN,)),
+            ("notifier", (CONTACT,)),
+        )
+        for handler, scene, when, counts_each in (
+            (ExportAccount, scene, EXPORT, False),
+            (ContinueExport, (*scene, BEGUN), GO_ON, False),
+        )
+    ),
+    Case("requests", TakeExportPart, WAITING, SENT, others=(ALL_SENT,)),
+    Case("requests", TakeExportEnd, WAITING, ALL_SENT),
+    Case("requests", RemindOfExport, WAITING, RemindOfExport(account_id=WHO, request_id=WISH), counts_each=True),
+    Case("requests", KeepChunk, WAITING, KeepChunk(account_id=WHO, request_id=WISH, chunk=LAST_CHUNK)),
+    Case("requests", FinishPackage, (*WAITING, SENT, ALL_SENT), FINISH),
+    Case("requests", SendPackageCode, MADE, SEND_CODE, counts_each=True),
+    Case("requests", OpenPackage, (*MADE, SEND_CODE), OpenPackage(account_id=WHO, request_id=WISH, code="40291735")),
+    Case("requests", EndPackage, MADE, EndPackage(account_id=WHO, request_id=WISH, arrived=True)),
 )
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
