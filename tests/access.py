@@ -68,19 +68,19 @@ class House:
         """Read what an owner has announced of a kind."""
         return [kind.model_validate(e) for e in await self.rooms[owner].announced() if e["type"] == kind.__name__]
 
-    async def stranger_sends(self, stream: bytes, counts: dict[str, int], person: Person = ANNA) -> UUID:
+    async def stranger_sends(self, stream: bytes, counts: dict[str, int], sealed: str = "") -> UUID:
         """Have an owner that nobody knew of answer with these bytes, all others as they do, and the package made."""
         named_owner = {"name": "diary", "phase": "data", "categories": [], "admitted_at": NOON, "left": False}
         async with self.requests.engine.begin() as connection:
             await connection.execute(insert(Owner), named_owner)
-        request_id = await self.wishes(person)
+        request_id = await self.wishes()
         await self.owners_answer()
         key = OKPKey.import_key((await self.said("requests", ExportOrdered))[-1].public_key)
         told = {"source": "diary", "request_id": request_id}
-        sealed = encrypt_compact(SEALED_AS, stream, key)
+        sealed = sealed or encrypt_compact(SEALED_AS, stream, key)
         await self.requests.hears(
-            fact(ExportPart, person, number=1, sealed=sealed, **told),
-            fact(ExportCompleted, person, parts=1, counts=counts, **told),
+            fact(ExportPart, ANNA, number=1, sealed=sealed, **told),
+            fact(ExportCompleted, ANNA, parts=1, counts=counts, **told),
         )
         assert await self.packs()
         return request_id

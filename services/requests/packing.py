@@ -101,7 +101,8 @@ class Making:
         self._archive = Archive(self.service.clock())
         self._chunks = Chunks(self.request_id)
         self._private = private_key(self.key)
-        self._first: dict[str, bytes] = {}
+        self._first: dict[str, str] = {}
+        self._opened: dict[str, bytes] = {}
 
     async def written(self, wrapping: Wrapping) -> FinishPackage:
         """Write it, and say what is left to be done, together with others. Raises NoLongerWanted."""
@@ -122,8 +123,7 @@ class Making:
     async def _answers(self) -> list[Answer]:
         async with self.service.engine.connect() as connection:
             dues = (await packages.dues(connection, [self.request_id]))[self.request_id]
-            first = await packages.first_parts(connection, self.request_id)
-        self._first = {owner: open_part(self._private, sealed) for owner, sealed in first.items()}
+            self._first = await packages.first_parts(connection, self.request_id)
         return [self._answer(due) for due in dues]
 
     def _answer(self, due: Due) -> Answer:
@@ -132,8 +132,13 @@ class Making:
 
     async def _slices(self, owner: str, parts: int, first: int) -> AsyncIterator[bytes]:
         for number in range(first, parts + 1):
-            known = self._first.get(owner) if number == 1 else None
-            yield open_part(self._private, await self._sealed(owner, number)) if known is None else known
+            if number > 1:
+                yield open_part(self._private, await self._sealed(owner, number))
+                continue
+            # Of most there is no other part, and it is read again for every file.
+            if owner not in self._opened:
+                self._opened[owner] = open_part(self._private, self._first[owner])
+            yield self._opened[owner]
 
     async def _sealed(self, owner: str, number: int) -> str:
         async with self.service.engine.connect() as connection:

@@ -13,9 +13,11 @@ from functools import lru_cache
 from pathlib import Path
 from uuid import UUID
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
+from joserfc.errors import JoseError
 from joserfc.jwe import JWERegistry, decrypt_compact
 from joserfc.jwk import OKPKey
 
@@ -80,8 +82,12 @@ def private_key(raw: bytes) -> OKPKey:
 
 
 def open_part(key: OKPKey, sealed: str) -> bytes:
-    """Decrypt a part of an export. Raises `JoseError` or ValueError where it was not encrypted to this key."""
-    return bytes(decrypt_compact(sealed, key, registry=_PARTS).plaintext or b"")
+    """Decrypt a part of an export. ValueError where it is anything else than encrypted to this key."""
+    try:
+        return bytes(decrypt_compact(sealed, key, registry=_PARTS).plaintext or b"")
+    except (JoseError, InvalidTag, LookupError, TypeError):
+        msg = "not encrypted to this key"
+        raise ValueError(msg) from None
 
 
 def _unpadded(raw: bytes) -> str:

@@ -16,7 +16,7 @@ from jinja2 import Environment, meta
 
 from services.notifier import mails
 from services.notifier.commands import Address, Kind
-from services.notifier.domain import Draft, Queued
+from services.notifier.domain import SECRET, Draft, Queued
 from services.notifier.mails import Composer, words
 from shared.contracts.account import DeclineReason
 from shared.languages import LANGUAGES
@@ -186,6 +186,13 @@ def test_the_app_shows_a_changed_address_without_the_word_that_undoes_it(languag
 
     assert told.shown == {"undo_until": "2026-03-03T04:05:00Z"}
     assert "a-random-word" not in words(Kind.EMAIL_CHANGED, dict(told.shown), language).text
+
+
+@EVERY_MESSAGE
+def test_the_app_shows_every_message_without_what_only_the_mailbox_may_have(kind: Kind, language: str) -> None:
+    shown = {name: value for name, value in PARAMETERS[kind].items() if name not in SECRET}
+
+    assert "a-random-word" not in words(kind, shown, language).text
 
 
 def test_values_are_text_in_html() -> None:

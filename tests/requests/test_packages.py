@@ -14,6 +14,8 @@ from importlib import import_module
 import httpx
 import pytest
 from cryptography.exceptions import InvalidTag
+from joserfc.jwe import encrypt_compact
+from joserfc.jwk import OKPKey
 from sqlalchemy import text
 
 from services.account.commands import ChangeProfile
@@ -22,11 +24,12 @@ from services.requests.api.packages import _streamed
 from services.requests.commands import AddFeedback, KeepChunk, OpenPackage, Picture
 from services.requests.handlers.access import Opened
 from services.requests.reminder import remind_once
-from services.requests.sealing import Chunks, Wrapping, read_wrapping
+from services.requests.sealing import Chunks, Wrapping, new_pair, read_wrapping
 from shared.commands import Command
 from shared.contracts.account import AccountCancelled, Origin
 from shared.contracts.receipts import ExportCompleted, ExportPart
 from shared.contracts.requests import ExportOrdered, PackageEnded, RequestFulfilled
+from shared.exporting import SEALED_AS
 from shared.personal_data import PROCESSING, Category
 from tests.access import Contents, House, settled
 from tests.builders import ANNA, BEN, NOON, fact, named
@@ -55,6 +58,11 @@ async def say(house: House, words: str, *pictures: bytes) -> None:
         pictures=tuple(Picture(each, "image/png") for each in pictures),
     )
     await house.requests.does(written)
+
+
+def encrypted_to_somebody_else() -> str:
+    public, _ = new_pair()
+    return str(encrypt_compact(SEALED_AS, b"", OKPKey.import_key({**public})))
 
 
 # What is in it
@@ -179,6 +187,8 @@ async def test_no_name_leads_out_of_the_archive(house: House) -> None:
         b'{"table": 7}\n',
         b'{"table": "a", "columns": []}\n[1]\n',
         b'{"table": "a", "columns": []}\n[',
+        b'{"table": "a", "columns": [{"name": "x", "category": "y", "encoding": "base64"}]}\n[7]\n',
+        b'{"table": "a", "columns": [{"name": "x", "category": "y"}]}\n["\\ud800"]\n',
         b'{"table": "a", "columns": []}\n{"table": "a", "columns": []}\n',
         b"[" * 100_000 + b"\n",
     ],
@@ -192,6 +202,13 @@ async def test_an_owner_that_sends_garbage_is_named_and_holds_nobody_up(house: H
     assert "diary" in package.page
     assert (await house.told("package-ready"))[0]["missing"] == ["diary"]
     assert package.json("account/email/accounts") == [{"email": ANNA.email}]
+
+
+@pytest.mark.parametrize("sealed", ["x", "....", "a.b.c.d.e", "e30.e30.e30.e30.e30", encrypted_to_somebody_else()])
+async def test_an_owner_that_sends_what_nobody_can_decrypt_is_named_too(house: House, sealed: str) -> None:
+    request_id = await house.stranger_sends(b"", {}, sealed)
+
+    assert (await house.fetched(request_id)).manifest["not_answered"] == ["diary"]
 
 
 def quoted(name: str) -> str:
@@ -216,9 +233,14 @@ async def test_parts_and_ends_come_in_any_order_and_any_number_of_times(house: H
     (order,) = await house.said("requests", ExportOrdered)
     for owner in SERVICES:
         await house.rooms[owner].hears(order)
-        ends, parts = await house.said(owner, ExportCompleted), await house.said(owner, ExportPart)
-        again = [each.model_copy(update={"id": named("again", each.id)}) for each in (*ends, *parts)]
-        await house.requests.hears(*ends, *parts, *again)
+        ends = await house.said(owner, ExportCompleted)
+        await house.requests.hears(*ends, *(each.model_copy(update={"id": named("again", each.id)}) for each in ends))
+    assert not await house.packs()
+    for owner in SERVICES:
+        parts = await house.said(owner, ExportPart)
+        await house.requests.hears(
+            *parts, *(each.model_copy(update={"id": named("again", each.id)}) for each in parts)
+        )
     assert await house.packs()
 
     assert (await house.fetched(request_id)).json("account/email/accounts") == [{"email": ANNA.email}]

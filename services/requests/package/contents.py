@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from joserfc.errors import JoseError
 from pydantic_core import to_json
 
 from services.requests.package.archive import Archive
@@ -83,7 +82,7 @@ async def fill(archive: Archive, about: About, answers: Sequence[Answer], flush:
 async def _survey(answer: Answer) -> list[Sheet] | None:
     try:
         return await survey(answer.slices) if answer.slices else None
-    except (ValueError, JoseError):
+    except ValueError:
         return None
 
 

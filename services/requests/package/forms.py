@@ -49,7 +49,7 @@ class View:
             self._row += 1
             if self._head.holds(values, self._category):
                 for place in self._pictures:
-                    values[place] = values[place] and self._path(place, b64decode(values[place]))
+                    values[place] = values[place] and self._path(place, b64decode(str(values[place])))
                 yield [values[place] for place in self._places]
 
     def pictures(self, rows: Sequence[Values]) -> Iterator[tuple[str, bytes]]:
@@ -57,7 +57,7 @@ class View:
         for values in rows:
             self._row += 1
             for place in (place for place in self._pictures if values[place]):
-                content = b64decode(values[place])
+                content = b64decode(str(values[place]))
                 yield self._path(place, content), content
 
     @property

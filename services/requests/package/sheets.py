@@ -7,6 +7,7 @@ It comes from another service: what cannot be read is a `ValueError`.
 from __future__ import annotations
 
 import asyncio
+from base64 import b64decode
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -72,10 +73,10 @@ class Sheet:
     sample: list[Values] = field(default_factory=list)
 
     def take(self, values: Values) -> None:
-        """Count a row, and keep one of the first to be shown. ValueError where it has not all columns."""
-        if len(values) != len(self.head.columns):
-            msg = "not the columns of its table"
-            raise ValueError(msg)
+        """Count a row, and keep one of the first to be shown. ValueError where it is not as the head says."""
+        for value, column in zip(values, self.head.columns, strict=True):
+            if column.encoding and not column.secret and value is not None:
+                b64decode(str(value), validate=True)
         self.counts.update(c for c in self.categories if self.head.holds(values, c))
         if len(self.sample) < SAMPLE:
             self.sample.append(values)
