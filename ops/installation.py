@@ -253,7 +253,7 @@ class Installation:
 
     @property
     def _staff_key_set_file(self) -> Path:
-        return self._secrets / "staff-token-keys.json"
+        return self._secrets / "staff-token-public.json"
 
     @property
     def _second_factor_keys_file(self) -> Path:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from importlib import import_module
 from itertools import permutations
@@ -32,6 +34,7 @@ from services.account.commands import (
     EndSession,
     EndSessions,
     GiveConsent,
+    GoOnWithoutPackage,
     KeepAccount,
     MatchSender,
     OpenSession,
@@ -67,14 +70,19 @@ from services.requests.commands import (
     AskPerson,
     AskPreview,
     Attachment,
+    Chunk,
     Classify,
     Cost,
     DeleteFeedback,
+    EndPackage,
     Extend,
+    FinishPackage,
     JudgeEvidence,
+    KeepChunk,
     KnowSender,
     OnRequest,
     OpenOrder,
+    OpenPackage,
     PassTime,
     Pause,
     QuoteFee,
@@ -83,25 +91,32 @@ from services.requests.commands import (
     ReleaseOwner,
     Remind,
     RemindOfCorrection,
+    RemindOfExport,
     RemindOfPreview,
     Resume,
+    SendPackageCode,
     ShowCode,
     Submit,
     TakeConsent,
     TakeCorrected,
     TakeCount,
+    TakeExportEnd,
+    TakeExportPart,
     TakeMail,
     TakePayment,
     TakeReceipt,
 )
+from services.requests.sealing import Wrapping
 from shared.changes import Correct
 from shared.commands import (
     Command,
     ContinueCategories,
     ContinueErasure,
+    ContinueExport,
     CountData,
     EraseAccount,
     EraseCategories,
+    ExportAccount,
     KeepToConsent,
 )
 from shared.contracts.account import (
@@ -122,6 +137,8 @@ from shared.contracts.receipts import (
     DataCorrected,
     DataCounted,
     DataErased,
+    ExportCompleted,
+    ExportPart,
     FieldOutcome,
     Item,
     Outcome,
@@ -135,8 +152,10 @@ from shared.contracts.requests import (
     DeviceCorrectionOrdered,
     ErasureOrdered,
     ErasureSettled,
+    ExportOrdered,
     Ground,
     Kind,
+    PackageEnded,
     PreviewOrdered,
     SenderAsked,
     WithdrawalOrdered,
@@ -148,6 +167,7 @@ from tests.commands import (
     CODE,
     KNOW_THE_PRODUCT,
     KNOWN,
+    PACKAGE_KEY,
     RECOVERY_CODE,
     REFERENCE,
     SERIAL,
@@ -260,6 +280,46 @@ BY_ACCOUNT, BY_DEVICE, BY_NOTIFIER = (
 )
 
 
+# Access
+
+WISH = named("access", "anna")
+PUBLIC_KEY = {"kty": "OKP", "crv": "X25519", "x": "3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08"}
+EXPORT = fact(ExportOrdered, ANNA, request_id=WISH, owners=SERVICES, public_key=PUBLIC_KEY)
+GO_ON = ContinueExport(account_id=WHO, request_id=WISH)
+BEGUN = (
+    "INSERT INTO exports (request_id, account_id, public_key, ordered_at)"
+    f" VALUES ('{WISH}', '{WHO}', '{json.dumps(PUBLIC_KEY)}', '{NOON}')"
+)
+SENT = fact(ExportPart, ANNA, source="device", request_id=WISH, number=1, sealed="encrypted")
+ALL_SENT = fact(ExportCompleted, ANNA, source="device", request_id=WISH, parts=1, counts={"device-data": 1})
+ASKED = (
+    "INSERT INTO requests VALUES"
+    f" ('{WISH}', '{WHO}', 'access', 'app', 'accepted', 'policy', '{{}}', '{NOON}', '{NEXT_MONTH}', '{NEXT_MONTH}',"
+    f" NULL, NULL, false, false, 0, 0, '{NOON}', '{NOON}', false, false, NULL, NULL, NULL, 0, '')"
+)
+OPENED = (
+    "INSERT INTO packages (request_id, account_id, public_key, private_key, ordered_at, asked_at, answer_by, ready)"
+    f" VALUES ('{WISH}', '{WHO}', '{json.dumps(PUBLIC_KEY)}', 'wrapped', '{NOON}', '{NOON}', '{SOON}', false)"
+)
+WAITING = (
+    ASKED,
+    OPENED,
+    f"INSERT INTO export_dues (request_id, owner, account_id) VALUES ('{WISH}', 'device', '{WHO}')",
+)
+LAST_CHUNK = Chunk(named("attempt"), 1, b"encrypted")
+FINISH = FinishPackage(
+    account_id=WHO,
+    request_id=WISH,
+    chunk=LAST_CHUNK,
+    content_key=Wrapping([base64.urlsafe_b64decode(PACKAGE_KEY)]).wrap(bytes(32)),
+    size=9,
+    link="a link",
+    missing=(),
+)
+MADE = (*WAITING, SENT, ALL_SENT, FINISH)
+SEND_CODE = SendPackageCode(account_id=WHO, request_id=WISH, code="40291735")
+
+
 def about_an_owner(kind: type[OwnerAnnounced | OwnerLeft], **fields: object) -> Event:
     values = {"id": named(kind), "source": "diary", "occurred_at": NOON, "correlation_id": named("wish")}
     return kind.model_validate({**values, "owner": "diary", **fields})
@@ -284,7 +344,9 @@ def wished(kind: Kind | None, *, known: bool, scope: dict[str, Any] | None = Non
 
 
 WISHED = wished(Kind.DELETION, known=True, scope={"categories": ["feedback"]})
-MAILED, UNREAD = wished(Kind.ACCESS, known=False), wished(None, known=False)
+CORRECTED_BY_HAND = wished(Kind.CORRECTION, known=True)
+"""A correction that says in words what is wrong: somebody has to read it."""
+MAILED, UNREAD = wished(Kind.DELETION, known=False, scope={"everything": True}), wished(None, known=False)
 SHOWN = on_request(ShowCode, code=code_of("the internal token of the tests, long enough", REQUEST, WHO))
 EVIDENCE = on_request(RecordEvidence, evidence_id=named("deed"), authority="power-of-attorney", note="A deed.")
 JUDGED = on_request(JudgeEvidence, evidence_id=named("deed"), accepted=True)
@@ -294,12 +356,12 @@ SECOND_ACCESS = (
         account_id=WHO,
         request_id=named("first"),
         reference="a reference of the first",
-        kind=Kind.ACCESS,
+        kind=Kind.CORRECTION,
         channel=Channel.APP,
         known=True,
         scope={},
     ),
-    "UPDATE requests SET state = 'fulfilled', ended_at = received_at, how = 'fulfilled'",
+    "UPDATE requests SET kind = 'access', state = 'fulfilled', ended_at = received_at, how = 'fulfilled'",
     wished(Kind.ACCESS, known=True),
 )
 QUOTED = on_request(QuoteFee, currency="EUR", costs=(Cost("an hour of work", Decimal("40.00")),))
@@ -330,12 +392,11 @@ CORRECTED = fact(
     fields=(CorrectedField(field="nickname", outcome=FieldOutcome.CORRECTED),),
 )
 CHOSEN = {"categories": ["feedback"]}
-ABOUT_REQUEST = {"account_id": WHO, "request_id": REQUEST}
 
 
-def asks(kind: Kind, scope: dict[str, object], values: dict[str, str | None] | None = None) -> Submit:
+def asks(kind: Kind, scope: dict[str, Any], values: dict[str, str | None] | None = None) -> Submit:
     told = {"reference": "a reference of a request", "channel": Channel.APP, "known": True}
-    return Submit(**ABOUT_REQUEST, **told, kind=kind, scope=scope, values=values)  # type: ignore[arg-type] # as it is
+    return on_request(Submit, **told, kind=kind, scope=scope, values=values)
 
 
 DELETION = asks(Kind.DELETION, CHOSEN)
@@ -365,11 +426,11 @@ DELETION_AND_CORRECTION = (
         (PRODUCT, BOUND),
         fact(DeviceCorrectionOrdered, ANNA, request_id=REQUEST, values={str(BINDING): "Bedroom"}),
     ),
-    Case("requests", AskPreview, (DELETION,), AskPreview(**ABOUT_REQUEST), counts_each=True),
+    Case("requests", AskPreview, (DELETION,), on_request(AskPreview), counts_each=True),
     Case("requests", TakeCount, (DELETION,), COUNTED),
-    Case("requests", RemindOfPreview, (DELETION,), RemindOfPreview(**ABOUT_REQUEST), counts_each=True),
+    Case("requests", RemindOfPreview, (DELETION,), on_request(RemindOfPreview), counts_each=True),
     Case("requests", TakeCorrected, (CORRECTION,), CORRECTED),
-    Case("requests", RemindOfCorrection, (CORRECTION,), RemindOfCorrection(**ABOUT_REQUEST), counts_each=True),
+    Case("requests", RemindOfCorrection, (CORRECTION,), on_request(RemindOfCorrection), counts_each=True),
 )
 
 # By mail
@@ -400,7 +461,7 @@ BY_MAIL = (
     ),
 )
 
-CASES = (
+CASES: tuple[Case, ...] = (
     Case("account", Register, (), REGISTER),
     Case("account", ConfirmRegistration, (REGISTER,), CONFIRM),
     Case("account", OpenSession, ACCOUNT, logged_in(ANNA)),
@@ -476,6 +537,12 @@ CASES = (
     Case("account", ContinueCancellation, STARTED, cancellation_continued(ANNA)),
     Case("account", SpendTry, CONTINUED, SPEND, counts_each=True),
     Case("account", ScheduleCancellation, CONTINUED, SCHEDULE),
+    Case(
+        "account",
+        GoOnWithoutPackage,
+        (*ACCOUNT, replace(cancellation_started(ANNA), package_first=True), cancellation_continued(ANNA), SCHEDULE),
+        fact(PackageEnded, ANNA, request_id=named("package"), arrived=True),
+    ),
     Case("account", KeepAccount, (*CONTINUED, SCHEDULE), KeepAccount(account_id=WHO, reference=REFERENCE)),
     Case("account", CancelAccount, (*CONTINUED, logged_in(ANNA)), cancelled_in_app(ANNA)),
     Case("account", EraseAccount, (*ACCOUNT, cancelled_by_request(ANNA)), ORDERED_AGAIN),
@@ -535,12 +602,12 @@ CASES = (
     Case("requests", RecordEvidence, (MAILED,), EVIDENCE),
     Case("requests", JudgeEvidence, (MAILED, EVIDENCE), JUDGED),
     Case("requests", Classify, (UNREAD,), on_request(Classify, kind=Kind.ACCESS, scope={}), counts_each=True),
-    Case("requests", Accept, SECOND_ACCESS, on_request(Accept)),
+    Case("requests", Accept, (CORRECTED_BY_HAND,), on_request(Accept)),
     Case(
         "requests",
         AcceptInPart,
-        SECOND_ACCESS,
-        on_request(AcceptInPart, kind=Kind.ACCESS, scope={}, **REASONS),
+        (CORRECTED_BY_HAND,),
+        on_request(AcceptInPart, kind=Kind.CORRECTION, scope={}, **REASONS),
     ),
     Case("requests", Refuse, (WISHED,), on_request(Refuse, **REASONS)),
     Case("requests", Extend, (WISHED,), on_request(Extend, reason="many devices")),
@@ -571,6 +638,30 @@ CASES = (
         RecordDelivery(account_id=WHO, message_id=1, outcome=Delivery.DELIVERED),
     ),
     *DELETION_AND_CORRECTION,
+)
+
+CASES += (
+    *(
+        Case(service, handler, scene, when, counts_each=counts_each)
+        for service, scene in (
+            ("account", ACCOUNT),
+            ("device", (PRODUCT, BOUND, MEASURED)),
+            ("requests", (WRITTEN,)),
+            ("notifier", (CONTACT,)),
+        )
+        for handler, scene, when, counts_each in (
+            (ExportAccount, scene, EXPORT, False),
+            (ContinueExport, (*scene, BEGUN), GO_ON, False),
+        )
+    ),
+    Case("requests", TakeExportPart, WAITING, SENT, others=(ALL_SENT,)),
+    Case("requests", TakeExportEnd, WAITING, ALL_SENT),
+    Case("requests", RemindOfExport, WAITING, RemindOfExport(account_id=WHO, request_id=WISH), counts_each=True),
+    Case("requests", KeepChunk, WAITING, KeepChunk(account_id=WHO, request_id=WISH, chunk=LAST_CHUNK)),
+    Case("requests", FinishPackage, (*WAITING, SENT, ALL_SENT), FINISH),
+    Case("requests", SendPackageCode, MADE, SEND_CODE, counts_each=True),
+    Case("requests", OpenPackage, (*MADE, SEND_CODE), OpenPackage(account_id=WHO, request_id=WISH, code="40291735")),
+    Case("requests", EndPackage, MADE, EndPackage(account_id=WHO, request_id=WISH, arrived=True)),
 )
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)

@@ -78,6 +78,7 @@ def settings_of(service: str) -> ServiceSettings:
         access_token_private_key_file=nowhere,
         second_factor_keys_file=nowhere,
         sender_key_file=nowhere,
+        package_keys_file=nowhere,
         smtp_host="",
     )
     return made

@@ -304,6 +304,8 @@ class StartCancellation(Command):
     reference: str
     token_digest: str
     expires_at: datetime
+    package_first: bool = False
+    """Whether a copy of the data comes first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -335,6 +337,13 @@ class ScheduleCancellation(Command):
     reference: str
     token_digest: str
     due_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoOnWithoutPackage(Command):
+    """A package is there no more: a cancellation that waited for it waits for the cooling-off period alone."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
 
 
 @dataclass(frozen=True, kw_only=True)

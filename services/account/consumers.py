@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.account.commands import (
     AddInstallment,
     CancelAccount,
+    GoOnWithoutPackage,
     MatchSender,
     SettleInstallment,
     WithdrawConsent,
@@ -16,8 +17,14 @@ from shared.commands import Command
 from shared.contracts.account import POLICY, Origin, scope_names
 from shared.contracts.base import Event
 from shared.contracts.billing import InstallmentOwed, InstallmentPaid
-from shared.contracts.requests import AccountCorrectionOrdered, CancellationOrdered, SenderAsked, WithdrawalOrdered
-from shared.contracts.topics import ACCOUNT_CORRECTIONS, INSTALLMENTS, ORDERS, SENDERS
+from shared.contracts.requests import (
+    AccountCorrectionOrdered,
+    CancellationOrdered,
+    PackageEnded,
+    SenderAsked,
+    WithdrawalOrdered,
+)
+from shared.contracts.topics import ACCOUNT_CORRECTIONS, INSTALLMENTS, ORDERS, REQUESTS, SENDERS
 from shared.messaging.consumer import Subscription
 
 
@@ -80,9 +87,18 @@ def on_correction(event: Event) -> Command | None:
     return None
 
 
+def on_request(event: Event) -> Command | None:
+    """Translate what became of requests: a cancellation may wait for a package."""
+    match event:
+        case PackageEnded():
+            return GoOnWithoutPackage(account_id=event.account_id, caused_by=event)
+    return None
+
+
 SUBSCRIPTIONS = (
     Subscription(INSTALLMENTS, on_installment),
     Subscription(ORDERS, on_order),
+    Subscription(REQUESTS, on_request),
     Subscription(ACCOUNT_CORRECTIONS, on_correction),
     Subscription(SENDERS, on_sender),
 )

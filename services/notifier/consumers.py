@@ -66,7 +66,7 @@ TOLD: Mapping[type[Event], tuple[Kind, tuple[str, ...]]] = {
     EmailRestored: (Kind.EMAIL_RESTORED, ("occurred_at",)),
     CancellationDeclined: (Kind.CANCELLATION_DECLINED, ("declines",)),
     CancellationPossible: (Kind.CANCELLATION_POSSIBLE, ()),
-    CancellationScheduled: (Kind.CANCELLATION_SCHEDULED, ("reference", "due_at")),
+    CancellationScheduled: (Kind.CANCELLATION_SCHEDULED, ("reference", "due_at", "package_first")),
     CancellationUndone: (Kind.CANCELLATION_UNDONE, ("reference",)),
 }
 """Which facts about an account are told to its person, and what is said of each."""

@@ -11,6 +11,7 @@ from services.requests.commands import (
     KnowSender,
     OpenOrder,
     ReleaseOwner,
+    Submit,
     TakeConsent,
     TakeCorrected,
     TakeCount,
@@ -22,7 +23,14 @@ from services.requests.commands import (
 )
 from services.requests.models import OWNER
 from shared.commands import Command
-from shared.contracts.account import AccountCancelled, ConsentGiven, ConsentWithdrawn, SenderMatched, scope_names
+from shared.contracts.account import (
+    AccountCancelled,
+    CancellationScheduled,
+    ConsentGiven,
+    ConsentWithdrawn,
+    SenderMatched,
+    scope_names,
+)
 from shared.contracts.app import FeedbackSubmitted
 from shared.contracts.base import Event
 from shared.contracts.billing import RequestFeePaid
@@ -35,14 +43,27 @@ from shared.contracts.receipts import (
     OwnerAnnounced,
     OwnerLeft,
 )
+from shared.contracts.requests import Channel, Kind
 from shared.contracts.topics import ACCOUNTS, CONSENTS, EXPORTS, FEEDBACK, FEES, ORDERS, RECEIPTS
 from shared.messaging.consumer import Subscription
+from shared.security import digest
 from shared.sessions import SESSIONS_HEARD
 
 
 def on_account(event: Event) -> Command | None:
-    """Account: a cancellation opens the order; whose address it is that has written."""
+    """Account: a cancellation opens the order, or asks for a package first; whose address it is that has written."""
     match event:
+        case CancellationScheduled() if event.package_first:
+            return Submit(
+                account_id=event.account_id,
+                caused_by=event,
+                request_id=event.id,
+                reference=digest("reference", str(event.id))[:43],
+                kind=Kind.ACCESS,
+                channel=Channel.APP,
+                known=True,
+                scope={},
+            )
         case AccountCancelled():
             return OpenOrder(
                 account_id=event.account_id,

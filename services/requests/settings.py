@@ -28,15 +28,6 @@ class Settings(ServiceSettings):
     """How long a package can be fetched, unless the person says earlier that it has arrived."""
     export_hours: float = Field(default=72.0, gt=0)
     """How long owners are waited for; then the package is made, and names those that have not answered."""
-
-    @property
-    def package_kept(self) -> timedelta:
-        return timedelta(hours=self.package_hours)
-
-    @property
-    def export_patience(self) -> timedelta:
-        return timedelta(hours=self.export_hours)
-
     staff_key_set_file: Path | None = None
     """A JWK set: keys that sign tokens of staff. Without one nobody is let in at their door."""
 
@@ -60,3 +51,11 @@ class Settings(ServiceSettings):
     def privacy_mailboxes(self) -> tuple[str, ...]:
         """All addresses of the privacy mailbox."""
         return (self.privacy_mailbox, *self.privacy_aliases)
+
+    @property
+    def package_kept(self) -> timedelta:
+        return timedelta(hours=self.package_hours)
+
+    @property
+    def export_patience(self) -> timedelta:
+        return timedelta(hours=self.export_hours)

@@ -35,6 +35,9 @@ OPEN_TO_ANYBODY = {
     "account GET /v1/cancellations/{reference}": "the reference is the key, also when nobody can log in",
     "account POST /v1/cancellations/{reference}/continue": "the token is the proof",
     "account POST /v1/cancellations/{reference}/confirm": "token and password are the proof",
+    "requests POST /v1/package-links/{link}/code": "the code goes to the contact of whose data it is, whoever asks",
+    "requests POST /v1/package-links/{link}/fetch": "link and mailed code are the proof",
+    "requests POST /v1/package-links/{link}/arrived": "the link is the proof, and ends only what was fetched",
     "requests GET /v1/orders/{reference}": "the reference is the key, also when the account is gone",
     "requests GET /v1/requests/{reference}": "the reference is the key, also when the account is gone",
     "requests POST /v1/requests/{reference}/identity": "the mailed code is the proof",
@@ -62,6 +65,7 @@ OF_ANNA: dict[str, str] = {
     "request_id": str(named("request")),
     "mail_id": str(named("mail")),
     "evidence_id": str(named("deed")),
+    "link": "b" * 43,
 }
 """What stands in the addresses of things that are Anna's; a new kind of thing needs its line here."""
 

@@ -58,7 +58,7 @@ async def see(connection: AsyncConnection, request_id: UUID) -> Request | None:
 
 
 def _request(row: Row[Any]) -> Request:
-    values = {name: value for name, value in row._mapping.items() if name != "reference"}  # noqa: SLF001 - its public name
+    values = {name: value for name, value in row._asdict().items() if name != "reference"}
     return Request(
         **values
         | {
@@ -242,4 +242,4 @@ def far(now: datetime) -> datetime:
 async def chain(connection: AsyncConnection, request_id: UUID) -> list[Line]:
     """Read the audit chain of a request."""
     query = select(AuditLine).where(AuditLine.request_id == request_id).order_by(AuditLine.number)
-    return [Line(**row._mapping) for row in await connection.execute(query)]  # noqa: SLF001 - its public name
+    return [Line(**row._asdict()) for row in await connection.execute(query)]
