@@ -350,7 +350,7 @@ MAILED, UNREAD = wished(Kind.DELETION, known=False, scope={"everything": True}),
 SHOWN = on_request(ShowCode, code=code_of("the internal token of the tests, long enough", REQUEST, WHO))
 EVIDENCE = on_request(RecordEvidence, evidence_id=named("deed"), authority="power-of-attorney", note="A deed.")
 JUDGED = on_request(JudgeEvidence, evidence_id=named("deed"), accepted=True)
-ASKED = on_request(AskPerson, question="Which device?")
+QUESTION = on_request(AskPerson, question="Which device?")
 SECOND_ACCESS = (
     Submit(
         account_id=WHO,
@@ -611,11 +611,11 @@ CASES: tuple[Case, ...] = (
     ),
     Case("requests", Refuse, (WISHED,), on_request(Refuse, **REASONS)),
     Case("requests", Extend, (WISHED,), on_request(Extend, reason="many devices")),
-    Case("requests", AskPerson, (WISHED,), ASKED),
+    Case("requests", AskPerson, (WISHED,), QUESTION),
     Case(
         "requests",
         AnswerQuestion,
-        (WISHED, ASKED),
+        (WISHED, QUESTION),
         on_request(AnswerQuestion, answer_id=named("answer"), text="The newer one."),
     ),
     Case("requests", Pause, (WISHED,), on_request(Pause, until=NEXT_MONTH)),

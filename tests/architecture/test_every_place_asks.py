@@ -342,7 +342,7 @@ async def test_a_route_that_stays_open_without_a_word_is_found(withdrawing: Open
         return "good"
 
     opened.door.app.include_router(planted)
-    route = Route("device", "GET", "/v1/moods", guarded=True)
+    route = Route("device", "GET", "/v1/moods", frozenset({"people"}))
 
     assert str(route) not in REMAINING
     assert await opened.refusing([route]) == set()

@@ -182,7 +182,7 @@ def test_nothing_is_accepted_at_once_while_nobody_knows_who_asks(kind: Kind | No
 
 def test_a_law_may_need_no_check_for_a_kind() -> None:
     lenient = replace(POLICY, check_needed=frozenset({Kind.ACCESS}))
-    request = replace(unknown(Kind.WITHDRAWAL), state=State.OPEN)
+    request = replace(unknown(Kind.WITHDRAWAL, scope={"whole_policy": True}), state=State.OPEN)
 
     assert accepted_at_once(request, lenient, NOON, None)
 

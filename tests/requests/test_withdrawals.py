@@ -62,7 +62,7 @@ async def test_a_withdrawal_is_ordered_as_soon_as_it_is_known_who_asks_as_of_the
     requests = await room("requests")
     await requests.does(replace(WISH, channel=Channel.MAIL, known=False))
     requests.clock.now += HOUR
-    code = code_of(requests.settings.internal_token, WISH.request_id)
+    code = code_of(requests.settings.internal_token, WISH.request_id, WISH.account_id)
     await requests.does(ShowCode(account_id=ANNA.account_id, request_id=WISH.request_id, code=code))
 
     (order,) = await said(requests, "WithdrawalOrdered")
