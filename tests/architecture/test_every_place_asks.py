@@ -89,6 +89,7 @@ GOES_ON: Mapping[type[Command], str] = {
     account.ScheduleCancellation: LEAVING,
     account.KeepAccount: LEAVING,
     account.CancelAccount: LEAVING,
+    account.MatchSender: A_RIGHT,
     EraseReadings: AN_ERASURE,
     EraseBeyond: AN_ERASURE,
     ForgetSession: SAFE,
