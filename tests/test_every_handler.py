@@ -436,7 +436,7 @@ DELETION_AND_CORRECTION = (
 # By mail
 
 WRITTEN_BY_MAIL = TakeMail(
-    account_id=REQUEST,
+    account_id=WHO,
     request_id=REQUEST,
     reference="a reference of the mail",
     sender=ANNA.email,
