@@ -143,7 +143,7 @@ class Installation:
         return Addresses(
             kafka=self.external_kafka or f"{HOST}:{self.ports['kafka']}",
             smtp=self.external_smtp or f"{HOST}:{self.ports['smtp']}",
-            privacy_mailbox=f"{HOST}:{self.ports[MAIL_DOOR]}",
+            privacy_mailbox=self.environ.get("PRIVACY_MAILBOX_ADDRESS") or f"{HOST}:{self.ports[MAIL_DOOR]}",
             services=self.external_services
             or {process: f"http://{HOST}:{self.ports[process]}" for process in self.processes},
         )

@@ -117,10 +117,7 @@ class Rights:
             asked = await self._submit({"kind": "deletion", "categories": ["feedback"]})
             reference = asked["reference"]
             step.detail = f"due {asked['due_at'][:10]}; reference {reference}"
-        with self.stage.step(f"{DAYS_UNDECIDED} days pass") as step:
-            await self._move_clock(timedelta(days=DAYS_UNDECIDED))
-            waiting = (await self._staff("GET", f"/{asked['request_id']}")).json()
-            step.detail = f"staff sees {waiting['days_left']} days left"
+        await self._days_pass(asked["request_id"])
         with self.stage.step("staff takes longer, in time") as step:
             reason = "We have to look through your feedback for words of others."
             longer = await self._decide(reference, "extend", {"reason": reason})
@@ -221,10 +218,16 @@ class Rights:
         decided: dict[str, Any] = answer.json()
         return decided
 
-    async def _move_clock(self, ahead: timedelta) -> None:
+    async def _days_pass(self, request_id: str) -> None:
         """Move all services forward; whoever is logged in has to be so anew, as after such a time."""
-        self._installation.clock_shift_file.write_text(str(ahead.total_seconds()))
-        await self.story.open_session(self.person)
+        if self._installation.external_services:
+            self.stage.note("no days pass", "the clocks of services that run elsewhere are not moved")
+            return
+        with self.stage.step(f"{DAYS_UNDECIDED} days pass") as step:
+            self._installation.clock_shift_file.write_text(str(timedelta(days=DAYS_UNDECIDED).total_seconds()))
+            await self.story.open_session(self.person)
+            waiting = (await self._staff("GET", f"/{request_id}")).json()
+            step.detail = f"staff sees {waiting['days_left']} days left"
 
 
 def _erased(preview: dict[str, Any]) -> str:
