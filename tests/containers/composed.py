@@ -42,6 +42,7 @@ class Compose:
             "MAILBOX": str(directory / "mailbox"),
             **{f"{name}_PORT": str(free_port()) for name in ("KAFKA", "KAFKA_2", "KAFKA_3", "POSTGRES")},
             **{f"{service.upper()}_PORT": str(free_port()) for service in SERVICES},
+            "PRIVACY_MAILBOX_PORT": str(free_port()),
             "DEVICE_PORT": f"{device}-{device + REPLICAS - 1}",
             **environment,
         }
@@ -70,6 +71,7 @@ class Compose:
             **self._told,
             "KAFKA_BOOTSTRAP_SERVERS": f"{HOST}:{self.environment['KAFKA_PORT']}",
             "POSTGRES_ADDRESS": f"{HOST}:{self.environment['POSTGRES_PORT']}",
+            "PRIVACY_MAILBOX_ADDRESS": f"{HOST}:{self.environment['PRIVACY_MAILBOX_PORT']}",
             **{f"{service.upper()}_URL": f"http://{address.strip()}" for service, address in ports.items()},
         }
 
