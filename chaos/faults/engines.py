@@ -149,7 +149,9 @@ class DiskFull(Fault):
         reporting = asyncio.create_task(world.life.report(world.life.crowd.leaving, READINGS))
         with_end = monotonic() + self.seconds
         while monotonic() < with_end:
-            self._fill(ballast)
+            if not gone:
+                # An engine that has ended begins in what room it left: to take that while it recovers is another fault.
+                self._fill(ballast)
             told = told or any(words in each.read_text(errors="replace") for each in logs for words in NO_SPACE)
             gone = gone or engine.pid != pid
             await asyncio.sleep(REFILL_SECONDS)
