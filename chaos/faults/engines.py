@@ -150,7 +150,7 @@ class DiskFull(Fault):
         with_end = monotonic() + self.seconds
         while monotonic() < with_end:
             if not gone:
-                # An engine that has ended begins in what room it left: to take that while it recovers is another fault.
+                # An engine that has ended begins in what room it left: to take that too is another fault.
                 self._fill(ballast)
             told = told or any(words in each.read_text(errors="replace") for each in logs for words in NO_SPACE)
             gone = gone or engine.pid != pid
