@@ -292,7 +292,7 @@ BEGUN = (
 )
 SENT = fact(ExportPart, ANNA, source="device", request_id=WISH, number=1, sealed="encrypted")
 ALL_SENT = fact(ExportCompleted, ANNA, source="device", request_id=WISH, parts=1, counts={"device-data": 1})
-EXPORTED = (
+ACCESS_ASKED = (
     "INSERT INTO requests VALUES"
     f" ('{WISH}', '{WHO}', 'access', 'app', 'accepted', 'policy', '{{}}', '{NOON}', '{NEXT_MONTH}', '{NEXT_MONTH}',"
     f" NULL, NULL, false, false, 0, 0, '{NOON}', '{NOON}', false, false, NULL, NULL, NULL, 0, '')"
@@ -302,7 +302,7 @@ OPENED = (
     f" VALUES ('{WISH}', '{WHO}', '{json.dumps(PUBLIC_KEY)}', 'wrapped', '{NOON}', '{NOON}', '{SOON}', false)"
 )
 WAITING = (
-    EXPORTED,
+    ACCESS_ASKED,
     OPENED,
     f"INSERT INTO export_dues (request_id, owner, account_id) VALUES ('{WISH}', 'device', '{WHO}')",
 )

@@ -23,6 +23,7 @@ from services.requests import packing
 from services.requests.api.packages import _streamed
 from services.requests.commands import AddFeedback, KeepChunk, OpenPackage, Picture
 from services.requests.handlers.access import Opened
+from services.requests.package.page import words
 from services.requests.reminder import remind_once
 from services.requests.sealing import Chunks, Wrapping, new_pair, read_wrapping
 from shared.commands import Command
@@ -30,6 +31,7 @@ from shared.contracts.account import AccountCancelled, Origin
 from shared.contracts.receipts import ExportCompleted, ExportPart
 from shared.contracts.requests import ExportOrdered, PackageEnded, RequestFulfilled
 from shared.exporting import SEALED_AS
+from shared.languages import LANGUAGES
 from shared.personal_data import PROCESSING, Category
 from tests.access import Contents, House, settled
 from tests.builders import ANNA, BEN, NOON, fact, named
@@ -111,6 +113,14 @@ async def test_the_page_is_in_the_language_of_the_person(house: House, tag: str,
     assert title in page.partition("<title>")[2].partition("</title>")[0]
     assert SERIAL in page
     assert not any(word in page.lower() for word in ("<script", "http://", "https://", "src="))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_category_and_owner_has_a_name_in_every_language(language: str) -> None:
+    assert {
+        category for category in Category if "name" not in words(language)["categories"].get(category, {})
+    } == set()
+    assert set(words(language)["owners"]) == set(SERVICES)
 
 
 async def test_pictures_are_files(house: House) -> None:
