@@ -205,7 +205,7 @@ def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-BY_CHANCE = ("declined", "lapses_at", "occurred_at", "undo_until", "silent", "reference")
+BY_CHANCE = ("declined", "lapses_at", "occurred_at", "undo_until", "silent", "reference", "request_id")
 """Columns and parameters in which the clock or chance has the word."""
 
 

@@ -129,7 +129,8 @@ class World:
         self.stores = {name: self._store(name) for name in SERVICES}
         self.rooms = {name: self._room(name) for name in SERVICES}
         for name, phase in MINIMUM.items():
-            owner = {"name": name, "phase": phase, "categories": [], "admitted_at": START, "left": False}
+            holds = {"categories": [], "choosable": []}
+            owner = {"name": name, "phase": phase, **holds, "admitted_at": START, "left": False}
             self.stores["requests"].shelves["owners"].rows[(name,)] = owner
 
     def _store(self, service: str) -> Store:
