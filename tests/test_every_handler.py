@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import permutations
+from typing import Any
 
 import pytest
 from sqlalchemy import event as engine_event
@@ -266,12 +267,12 @@ CORRECTED = fact(
     fields=(CorrectedField(field="nickname", outcome=FieldOutcome.CORRECTED),),
 )
 CHOSEN = {"categories": ["feedback"]}
-ABOUT_REQUEST = {"account_id": WHO, "request_id": REQUEST}
+ABOUT_REQUEST: dict[str, Any] = {"account_id": WHO, "request_id": REQUEST}
 
 
-def asks(kind: Kind, scope: dict[str, object], values: dict[str, str | None] | None = None) -> Submit:
+def asks(kind: Kind, scope: Mapping[str, object], values: dict[str, str | None] | None = None) -> Submit:
     told = {"reference": "a reference of a request", "channel": Channel.APP, "known": True}
-    return Submit(**ABOUT_REQUEST, **told, kind=kind, scope=scope, values=values)  # type: ignore[arg-type] # as it is
+    return Submit(**ABOUT_REQUEST, **told, kind=kind, scope=scope, values=values)
 
 
 DELETION = asks(Kind.DELETION, CHOSEN)

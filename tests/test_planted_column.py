@@ -63,7 +63,7 @@ def entries(*planted: Column[Any]) -> Table:
         Column("account_id", Uuid, primary_key=True, info={"word": Opaque("random id")}),
         Column("words", Text, nullable=False, info={"word": Personal(Category.FEEDBACK)}),
         *planted,
-        **rows(OfAccount()),  # type: ignore[arg-type] # as `__table_args__`
+        **rows(OfAccount()),
     )
 
 
