@@ -21,7 +21,7 @@ chaos: setup  ## break a system on purpose, by SEED=n, and check that nothing wa
 	$(BIN)/python -m chaos --seed $(or $(SEED),1)
 
 check: setup  ## check format, rules, types, imports and generated documents
-	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/adieu documents --check
+	$(BIN)/ruff format --check && $(BIN)/ruff check && $(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/adieu documents --check && $(BIN)/python -m services.requests.diagram --check
 
 bench: setup  ## measure it beside the least that the same work costs, and draw the charts (20 minutes)
 	$(BIN)/python -m bench --charts

@@ -39,13 +39,14 @@ def main(  # noqa: PLR0913 - one for each thing that can be asked for
     readings: Annotated[int, typer.Option(help="How many are published, each twice.")] = 150_000,
     much: Annotated[int, typer.Option(help="Readings of the one person who has many.")] = 1_000_000,
     sizes: Annotated[str, typer.Option(help="How many people there are.")] = "1000,10000,100000,1000000",
+    packages: Annotated[int, typer.Option(help="Who ask for their data at once.")] = 2_000,
     only: Annotated[list[str] | None, typer.Option(help=f"Of: {', '.join(WORKS)}.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     charts: Annotated[bool, typer.Option("--charts", help=f"Draw charts into {CHARTS}.")] = False,
 ) -> None:
     """Measure Adieu beside its floor. A goal that is missed is said, and no failure."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    plan = Plan(rounds, people, lone, readings, much, [int(size) for size in sizes.split(",")])
+    plan = Plan(rounds, people, lone, readings, much, [int(size) for size in sizes.split(",")], packages)
     asyncio.run(measure(plan, only or list(WORKS), Console(stderr=True)))
     if charts:
         for name, (title, values) in plan.charts.items():

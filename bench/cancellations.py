@@ -81,8 +81,8 @@ async def lone(stage: Stage, people: Sequence[Resident]) -> dict[str, float]:
 
 
 async def _leave(stage: Stage, http: httpx.AsyncClient, person: Resident) -> None:
-    if stage.account_url:
-        url = f"{stage.account_url}/v1/cancellations/{person.reference}/confirm"
+    if stage.urls:
+        url = f"{stage.urls['account']}/v1/cancellations/{person.reference}/confirm"
         answer = await http.post(url, json={"token": person.token, "password": PASSWORD})
         answer.raise_for_status()
     else:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
@@ -60,7 +60,9 @@ class Stage:
     ground: Ground
     pids: Mapping[str, int]
     go: Callable[[], Awaitable[None]]
-    account_url: str = ""
+    urls: Mapping[str, str] = field(default_factory=dict)
+    """Where Adieu's services are reached; the floor has no doors."""
+    secrets: Path = Path()
 
     @property
     def cpu(self) -> dict[str, float]:
@@ -106,7 +108,7 @@ async def adieu(on: Ground, **environment: str) -> AsyncIterator[Stage]:
         async def go() -> None:
             """Nothing to say: account looks every second."""
 
-        yield Stage(on, pids, go, installation.addresses.services["account"])
+        yield Stage(on, pids, go, installation.addresses.services, installation.directory / "secrets")
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from bench import growth, million, readings, starting
+from bench import growth, million, packages, readings, starting
 from bench.cancellations import Crowd, crowd, lone
 from bench.people import HASHER, PASSWORD, residents, settle
 from bench.report import Figure
@@ -30,6 +30,7 @@ class Plan:
     readings: int
     much: int
     sizes: list[int]
+    packages: int
     tell: Callable[[str], None] = print
     figures: list[Figure] = field(default_factory=list)
     charts: dict[str, tuple[str, dict[str, dict[str, float]]]] = field(default_factory=dict)
@@ -102,6 +103,34 @@ def _password_check_ms() -> float:
     return 100 * (after.user + after.system - before.user - before.system)
 
 
+async def access(plan: Plan) -> None:
+    rounds: list[tuple[dict[str, float], packages.Crowd]] = []
+    for number in range(plan.rounds):
+        plan.tell(f"access, round {number + 1}")
+        async with ground() as on, adieu(on) as stage:
+            people = residents(plan.lone + plan.packages + 1)
+            await settle(on.connections, people, HASHER.hash(PASSWORD))
+            alone = await packages.lone(stage, people[: plan.lone])
+            rounds.append((alone, await packages.crowd(stage, people[plan.lone : -1])))
+            if number == plan.rounds - 1:
+                plan.tell(f"access to {plan.much:,} readings")
+                much = await packages.large(stage, people[-1], plan.much)
+    rates, cpu = [c.rate for _, c in rounds], [c.cpu_each for _, c in rounds]
+    plan.figures += [
+        Figure(f"access packages of {plan.packages:,}", "per second", rates, at_least=60),
+        Figure("processor time of each package, all processes and engines", "ms", cpu, at_most=30),
+        Figure("a lone package, p50", "ms", [alone["p50"] for alone, _ in rounds], at_most=250),
+        Figure("a lone package, p95", "ms", [alone["p95"] for alone, _ in rounds]),
+        Figure(f"a package with {plan.much:,} readings", "s", [much.seconds]),
+        *(
+            Figure(f"growth of {name}'s memory while it is made", "MB", [grown], at_most=50)
+            for name, grown in much.grown.items()
+        ),
+    ]
+    cost = {name: median(c.cpu[name] for _, c in rounds) for name in rounds[0][1].cpu}
+    plan.charts["access"] = ("CPU-milliseconds of a package, by process", {"Adieu": cost})
+
+
 async def read(plan: Plan) -> None:
     ours, least = [], []
     for number in range(plan.rounds):
@@ -144,6 +173,7 @@ async def erase_much(plan: Plan) -> None:
 WORKS: Mapping[str, Callable[[Plan], Awaitable[None]]] = {
     "starting": start,
     "cancellations": cancel,
+    "access": access,
     "readings": read,
     "growth": grow,
     "million": erase_much,

@@ -18,6 +18,7 @@ from ops.door import InternalDoor
 from ops.errors import UserError
 from ops.foreground import until_told_to_stop
 from ops.installation import DEFAULT_DIRECTORY, Installation
+from ops.intake import take_in
 from ops.mailbox import Mailbox
 from ops.products import import_products, read_products
 from ops.screens import show_json, show_mail, show_mails
@@ -64,6 +65,15 @@ def import_from(
     """Make devices known to a running system; one that is known is replaced."""
     count = import_products(InternalDoor(Installation(directory)), read_products(file))
     screen.print(f"imported: {count}")
+
+
+@app.command()
+def intake(
+    file: Annotated[Path, typer.Argument(metavar="FILE.eml", help="A mail, as it came.")],
+    directory: Directory = DEFAULT_DIRECTORY,
+) -> None:
+    """Bring a mail to the privacy mailbox of a running system, as a mail relay would."""
+    screen.print(f"mail: {take_in(InternalDoor(Installation(directory)), file)}")
 
 
 @app.command()

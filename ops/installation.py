@@ -32,6 +32,8 @@ from shared.staff import PRIVACY, Staff, issue_staff_token, key_set
 SERVICES = ("account", "device", "requests", "notifier")
 EMBEDDED = ("kafka", "postgres", "smtp")
 DEFAULT_DIRECTORY = Path(".adieu")
+MAIL_DOOR = "privacy-mailbox"
+"""The port at which the first process of requests takes mails in."""
 DEFAULT_SENDER = "Adieu <no-reply@adieu.example>"
 
 
@@ -41,6 +43,7 @@ class Addresses:
 
     kafka: str
     smtp: str
+    privacy_mailbox: str
     services: dict[str, str]
 
 
@@ -87,6 +90,8 @@ class Installation:
         self._create_staff_key()
         if not self._second_factor_keys_file.exists():
             _write_secret(self._second_factor_keys_file, Fernet.generate_key())
+        if not self._sender_key_file.exists():
+            _write_secret(self._sender_key_file, secrets.token_bytes(32))
         if not self._package_keys_file.exists():
             _write_secret(self._package_keys_file, urlsafe_b64encode(secrets.token_bytes(32)))
         for name in ("internal-token", *map(_password_name, SERVICES)):
@@ -138,7 +143,7 @@ class Installation:
         """A port for each part: last time's where nobody took it meanwhile."""
         path = self.directory / "ports.json"
         ports: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
-        for name in (*EMBEDDED, *self.processes):
+        for name in (*EMBEDDED, MAIL_DOOR, *self.processes):
             others = [port for other, port in ports.items() if other != name]
             ports[name] = free_port(ports.get(name), taken=others)
         path.write_text(json.dumps(ports))
@@ -149,6 +154,7 @@ class Installation:
         return Addresses(
             kafka=self.external_kafka or f"{HOST}:{self.ports['kafka']}",
             smtp=self.external_smtp or f"{HOST}:{self.ports['smtp']}",
+            privacy_mailbox=f"{HOST}:{self.ports[MAIL_DOOR]}",
             services={process: f"http://{HOST}:{self.ports[process]}" for process in self.processes},
         )
 
@@ -187,9 +193,12 @@ class Installation:
         if service == "account":
             environment["ACCESS_TOKEN_PRIVATE_KEY_FILE"] = str(self._private_key_file)
             environment["SECOND_FACTOR_KEYS_FILE"] = str(self._second_factor_keys_file)
+            environment["SENDER_KEY_FILE"] = str(self._sender_key_file)
         if service == "requests":
             environment["PACKAGE_KEYS_FILE"] = str(self._package_keys_file)
             environment["STAFF_KEY_SET_FILE"] = str(self._staff_key_set_file)
+        if process == "requests":
+            environment["MAIL_PORT"] = str(self.ports[MAIL_DOOR])
         if service == "notifier":
             host, _, port = self.addresses.smtp.rpartition(":")
             environment |= {"SMTP_HOST": host, "SMTP_PORT": port}
@@ -244,11 +253,15 @@ class Installation:
 
     @property
     def _staff_key_set_file(self) -> Path:
-        return self._secrets / "staff-token-keys.json"
+        return self._secrets / "staff-token-public.json"
 
     @property
     def _second_factor_keys_file(self) -> Path:
         return self._secrets / "second-factor-keys"
+
+    @property
+    def _sender_key_file(self) -> Path:
+        return self._secrets / "sender-key"
 
     @property
     def _package_keys_file(self) -> Path:

@@ -11,7 +11,6 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
 from typing import Any
 from uuid import UUID
 
@@ -39,7 +38,6 @@ from sqlalchemy import cast as as_type
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared import failpoints
 from shared.background import again_and_again, each_alone
 from shared.bus import CommandBus, Work
 from shared.commands import Command, ContinueExport, ExportAccount
@@ -50,8 +48,8 @@ from shared.tables import Export, Outbox
 
 SLICE = 512 * 1024
 """So many bytes of the stream at most go into one part: encrypted and written as text, it fits a message."""
-AT_ONCE = 8
-"""So many parts at most wait in the outbox before more are written; a transaction writes no more than about that."""
+AT_ONCE = 8 * SLICE
+"""So many bytes at most wait in the outbox before more are written; a transaction writes no more than about that."""
 ROWS, MANY_ROWS, LARGE_ROWS = 100, 4_000, 2
 """How many rows are read at once: of a table, of one that can hold many, of one that holds pictures."""
 LOOK_SECONDS = 1.0
@@ -66,7 +64,8 @@ _COURSES = select(
     Export.account_id, Export.request_id, Export.public_key, *(getattr(Export, n) for n in _MOVES)
 ).where(Export.request_id == any_(bindparam("requests", type_=ARRAY(Uuid))))
 _UNFINISHED = select(Export.account_id, Export.request_id).where(~Export.ended).limit(20)
-_WAITING = select(Outbox.id).where(Outbox.topic == bindparam("topic")).limit(AT_ONCE)
+_waiting = select(Outbox.body).where(Outbox.topic == bindparam("topic")).subquery()
+_WAITING = select(func.coalesce(func.sum(func.octet_length(_waiting.c.body)), 0))
 _SAVE = (
     update(Export)
     .where(Export.request_id == bindparam("of"))
@@ -108,7 +107,7 @@ class Sheet:
         return tuple_(*self._key) > tuple_(*place)
 
     def _rows_at_once(self) -> int:
-        if any(isinstance(column.type, LargeBinary) for column in self._columns):
+        if any(isinstance(column.type, LargeBinary) and not _is_secret(column) for column in self._columns):
             return LARGE_ROWS
         return MANY_ROWS if self._table.info["rows"].many else ROWS
 
@@ -217,12 +216,11 @@ class Exporting:
             if course and not course.ended and sent < AT_ONCE:  # who is left out is gone on with, in its turn
                 sent += await self._send(work, command, course)
                 moved[course.request_id] = course
-        failpoints.reach("export.part")
         if moved:
             await work.connection.execute(_SAVE, [course.moved() for course in moved.values()])
 
     async def _send(self, work: Work, command: Command, course: Course) -> int:
-        """Announce the next parts, and the end where these are the last; returns how many."""
+        """Announce the next parts, and the end where these are the last; returns of how many bytes."""
         stream = await self._next(work.connection, course)
         key = OKPKey.import_key(course.public_key)
         for start in range(0, len(stream), SLICE):
@@ -233,7 +231,7 @@ class Exporting:
         if course.ended:
             course.counts = Counter({category: course.counts[category] for category in self.categories})
             _announce_end(work, command, course)
-        return ceil(len(stream) / SLICE)
+        return len(stream)
 
     async def _next(self, connection: AsyncConnection, course: Course) -> bytes:
         """Read on in the stream, until there is a slice of it or it ends."""
@@ -284,5 +282,5 @@ async def unfinished(bus: CommandBus) -> list[Command]:
 
 async def _crowded(bus: CommandBus) -> bool:
     async with bus.engine.connect() as connection:
-        waiting = await connection.scalars(_WAITING, {"topic": EXPORTS.name_for(bus.source)})
-        return len(waiting.all()) >= AT_ONCE
+        waiting: int = await connection.scalar(_WAITING, {"topic": EXPORTS.name_for(bus.source)}) or 0
+    return waiting >= AT_ONCE

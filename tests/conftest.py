@@ -68,6 +68,7 @@ def signing_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (directory / "staff-private.pem").write_bytes(_as_pem(staff))
     (directory / "staff-keys.json").write_text(json.dumps(key_set(staff.public_key())))
     (directory / "second-factor-keys").write_bytes(SECOND_FACTOR_KEY)
+    (directory / "sender-key").write_bytes(b"the sender key of the tests")
     (directory / "package-keys").write_bytes(PACKAGE_KEY)
     return directory
 
@@ -92,6 +93,7 @@ def settings_for(signing_keys: Path) -> SettingsFor:
                 "access_token_private_key_file": signing_keys / "private.pem",
                 "staff_key_set_file": signing_keys / "staff-keys.json",
                 "second_factor_keys_file": signing_keys / "second-factor-keys",
+                "sender_key_file": signing_keys / "sender-key",
                 "package_keys_file": signing_keys / "package-keys",
                 "smtp_host": "mail.example",
                 **settings,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from importlib import import_module
@@ -26,6 +27,10 @@ from shared.settings import ServiceSettings
 from tests.builders import NOON, named, record_of
 
 SERVICES = ("account", "device", "requests", "notifier")
+SEALED = re.compile(r"eyJ[\w-]+(\.[\w-]*){4}")
+"""A JWE: encrypted, and so by chance."""
+WRAPPED_BYTES = 40
+"""Of a random key, wrapped."""
 TIMELESS = 4
 """The version of a UUID that was drawn at random."""
 
@@ -157,10 +162,10 @@ def _by_chance(column: Column[Any]) -> bool:
 
 def _plain(value: object) -> object:
     match value:
-        case bytes() if value.startswith(b"{"):
-            return _plain(json.loads(value))
+        case bytes():
+            return _plain_bytes(value)
         case dict():
-            return {name: _plain(each) for name, each in value.items()}
+            return "a key" if "kty" in value else {name: _plain(each) for name, each in value.items()}
         case list() | tuple():
             return [_plain(each) for each in value]
         case UUID():
@@ -170,7 +175,15 @@ def _plain(value: object) -> object:
     return value
 
 
+def _plain_bytes(value: bytes) -> object:
+    if len(value) == WRAPPED_BYTES:
+        return "a wrapped key"
+    return _plain(json.loads(value)) if value.startswith(b"{") else value
+
+
 def _plain_text(value: str) -> str:
+    if SEALED.fullmatch(value):
+        return "sealed"
     try:
         return str(_plain(UUID(value)))
     except ValueError:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import base64
+import json
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from importlib import import_module
 from itertools import permutations
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import event as engine_event
@@ -31,7 +34,9 @@ from services.account.commands import (
     EndSession,
     EndSessions,
     GiveConsent,
+    GoOnWithoutPackage,
     KeepAccount,
+    MatchSender,
     OpenSession,
     PrepareSecondFactor,
     ProveSecondFactor,
@@ -53,30 +58,65 @@ from services.account.commands import (
 from services.device.commands import BindDevice, EraseBeyond, EraseReadings, RecordReading, RenameDevice, UnbindDevice
 from services.notifier.commands import Outcome as Delivery
 from services.notifier.commands import QueueMessage, ReadNotices, RecordDelivery, RememberContact, SettleContact
+from services.requests.codes import code_of
 from services.requests.commands import (
+    Accept,
+    AcceptFee,
+    AcceptInPart,
     AddFeedback,
     AdmitOwner,
+    AnswerQuestion,
+    AskContact,
+    AskPerson,
     AskPreview,
+    Attachment,
+    Chunk,
+    Classify,
+    Cost,
     DeleteFeedback,
+    EndPackage,
+    Extend,
+    FinishPackage,
+    JudgeEvidence,
+    KeepChunk,
+    KnowSender,
+    OnRequest,
     OpenOrder,
+    OpenPackage,
+    PassTime,
+    Pause,
+    QuoteFee,
+    RecordEvidence,
+    Refuse,
     ReleaseOwner,
     Remind,
     RemindOfCorrection,
+    RemindOfExport,
     RemindOfPreview,
+    Resume,
+    SendPackageCode,
+    ShowCode,
     Submit,
     TakeConsent,
     TakeCorrected,
     TakeCount,
+    TakeExportEnd,
+    TakeExportPart,
+    TakeMail,
+    TakePayment,
     TakeReceipt,
 )
+from services.requests.sealing import Wrapping
 from shared.changes import Correct
 from shared.commands import (
     Command,
     ContinueCategories,
     ContinueErasure,
+    ContinueExport,
     CountData,
     EraseAccount,
     EraseCategories,
+    ExportAccount,
     KeepToConsent,
 )
 from shared.contracts.account import (
@@ -86,16 +126,19 @@ from shared.contracts.account import (
     Decline,
     DeclineReason,
     Origin,
+    SenderMatched,
     SessionEnded,
 )
 from shared.contracts.app import FeedbackSubmitted, ReadingReported
 from shared.contracts.base import Event
-from shared.contracts.billing import InstallmentOwed, InstallmentPaid
+from shared.contracts.billing import InstallmentOwed, InstallmentPaid, RequestFeePaid
 from shared.contracts.receipts import (
     CorrectedField,
     DataCorrected,
     DataCounted,
     DataErased,
+    ExportCompleted,
+    ExportPart,
     FieldOutcome,
     Item,
     Outcome,
@@ -109,8 +152,12 @@ from shared.contracts.requests import (
     DeviceCorrectionOrdered,
     ErasureOrdered,
     ErasureSettled,
+    ExportOrdered,
+    Ground,
     Kind,
+    PackageEnded,
     PreviewOrdered,
+    SenderAsked,
     WithdrawalOrdered,
 )
 from shared.security import digest
@@ -120,6 +167,7 @@ from tests.commands import (
     CODE,
     KNOW_THE_PRODUCT,
     KNOWN,
+    PACKAGE_KEY,
     RECOVERY_CODE,
     REFERENCE,
     SERIAL,
@@ -232,6 +280,46 @@ BY_ACCOUNT, BY_DEVICE, BY_NOTIFIER = (
 )
 
 
+# Access
+
+WISH = named("access", "anna")
+PUBLIC_KEY = {"kty": "OKP", "crv": "X25519", "x": "3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08"}
+EXPORT = fact(ExportOrdered, ANNA, request_id=WISH, owners=SERVICES, public_key=PUBLIC_KEY)
+GO_ON = ContinueExport(account_id=WHO, request_id=WISH)
+BEGUN = (
+    "INSERT INTO exports (request_id, account_id, public_key, ordered_at)"
+    f" VALUES ('{WISH}', '{WHO}', '{json.dumps(PUBLIC_KEY)}', '{NOON}')"
+)
+SENT = fact(ExportPart, ANNA, source="device", request_id=WISH, number=1, sealed="encrypted")
+ALL_SENT = fact(ExportCompleted, ANNA, source="device", request_id=WISH, parts=1, counts={"device-data": 1})
+ASKED = (
+    "INSERT INTO requests VALUES"
+    f" ('{WISH}', '{WHO}', 'access', 'app', 'accepted', 'policy', '{{}}', '{NOON}', '{NEXT_MONTH}', '{NEXT_MONTH}',"
+    f" NULL, NULL, false, false, 0, 0, '{NOON}', '{NOON}', false, false, NULL, NULL, NULL, 0, '')"
+)
+OPENED = (
+    "INSERT INTO packages (request_id, account_id, public_key, private_key, ordered_at, asked_at, answer_by, ready)"
+    f" VALUES ('{WISH}', '{WHO}', '{json.dumps(PUBLIC_KEY)}', 'wrapped', '{NOON}', '{NOON}', '{SOON}', false)"
+)
+WAITING = (
+    ASKED,
+    OPENED,
+    f"INSERT INTO export_dues (request_id, owner, account_id) VALUES ('{WISH}', 'device', '{WHO}')",
+)
+LAST_CHUNK = Chunk(named("attempt"), 1, b"encrypted")
+FINISH = FinishPackage(
+    account_id=WHO,
+    request_id=WISH,
+    chunk=LAST_CHUNK,
+    content_key=Wrapping([base64.urlsafe_b64decode(PACKAGE_KEY)]).wrap(bytes(32)),
+    size=9,
+    link="a link",
+    missing=(),
+)
+MADE = (*WAITING, SENT, ALL_SENT, FINISH)
+SEND_CODE = SendPackageCode(account_id=WHO, request_id=WISH, code="40291735")
+
+
 def about_an_owner(kind: type[OwnerAnnounced | OwnerLeft], **fields: object) -> Event:
     values = {"id": named(kind), "source": "diary", "occurred_at": NOON, "correlation_id": named("wish")}
     return kind.model_validate({**values, "owner": "diary", **fields})
@@ -240,9 +328,46 @@ def about_an_owner(kind: type[OwnerAnnounced | OwnerLeft], **fields: object) -> 
 ANNOUNCED = about_an_owner(OwnerAnnounced, phase=Phase.DATA, categories=("diary",))
 LEFT = about_an_owner(OwnerLeft)
 
+REQUEST = named("request")
+REASONS = {"ground": Ground.REPETITIVE, "facts": "asked last week", "items": ("feedback",), "remedy": "look again"}
+R = TypeVar("R", bound=OnRequest)
+
+
+def on_request(command: type[R], **fields: Any) -> R:  # noqa: ANN401 - of the command
+    return command(account_id=WHO, request_id=REQUEST, **fields)
+
+
+def wished(kind: Kind | None, *, known: bool, scope: dict[str, Any] | None = None) -> Submit:
+    channel = Channel.APP if known else Channel.MAIL
+    said = {"kind": kind, "channel": channel, "known": known, "scope": scope or {}, "text": "Please."}
+    return on_request(Submit, reference="a reference of the wish", **said)
+
+
+WISHED = wished(Kind.DELETION, known=True, scope={"categories": ["feedback"]})
+CORRECTED_BY_HAND = wished(Kind.CORRECTION, known=True)
+"""A correction that says in words what is wrong: somebody has to read it."""
+MAILED, UNREAD = wished(Kind.DELETION, known=False, scope={"everything": True}), wished(None, known=False)
+SHOWN = on_request(ShowCode, code=code_of("the internal token of the tests, long enough", REQUEST, WHO))
+EVIDENCE = on_request(RecordEvidence, evidence_id=named("deed"), authority="power-of-attorney", note="A deed.")
+JUDGED = on_request(JudgeEvidence, evidence_id=named("deed"), accepted=True)
+QUESTION = on_request(AskPerson, question="Which device?")
+SECOND_ACCESS = (
+    Submit(
+        account_id=WHO,
+        request_id=named("first"),
+        reference="a reference of the first",
+        kind=Kind.CORRECTION,
+        channel=Channel.APP,
+        known=True,
+        scope={},
+    ),
+    "UPDATE requests SET kind = 'access', state = 'fulfilled', ended_at = received_at, how = 'fulfilled'",
+    wished(Kind.ACCESS, known=True),
+)
+QUOTED = on_request(QuoteFee, currency="EUR", costs=(Cost("an hour of work", Decimal("40.00")),))
+FEE_PAID = fact(RequestFeePaid, ANNA, request_id=REQUEST)
 # Deletion and correction
 
-REQUEST = named("request")
 PART_ORDERED = fact(
     ErasureOrdered,
     ANNA,
@@ -267,12 +392,11 @@ CORRECTED = fact(
     fields=(CorrectedField(field="nickname", outcome=FieldOutcome.CORRECTED),),
 )
 CHOSEN = {"categories": ["feedback"]}
-ABOUT_REQUEST: dict[str, Any] = {"account_id": WHO, "request_id": REQUEST}
 
 
-def asks(kind: Kind, scope: Mapping[str, object], values: dict[str, str | None] | None = None) -> Submit:
+def asks(kind: Kind, scope: dict[str, Any], values: dict[str, str | None] | None = None) -> Submit:
     told = {"reference": "a reference of a request", "channel": Channel.APP, "known": True}
-    return Submit(**ABOUT_REQUEST, **told, kind=kind, scope=scope, values=values)
+    return on_request(Submit, **told, kind=kind, scope=scope, values=values)
 
 
 DELETION = asks(Kind.DELETION, CHOSEN)
@@ -302,14 +426,42 @@ DELETION_AND_CORRECTION = (
         (PRODUCT, BOUND),
         fact(DeviceCorrectionOrdered, ANNA, request_id=REQUEST, values={str(BINDING): "Bedroom"}),
     ),
-    Case("requests", AskPreview, (DELETION,), AskPreview(**ABOUT_REQUEST), counts_each=True),
+    Case("requests", AskPreview, (DELETION,), on_request(AskPreview), counts_each=True),
     Case("requests", TakeCount, (DELETION,), COUNTED),
-    Case("requests", RemindOfPreview, (DELETION,), RemindOfPreview(**ABOUT_REQUEST), counts_each=True),
+    Case("requests", RemindOfPreview, (DELETION,), on_request(RemindOfPreview), counts_each=True),
     Case("requests", TakeCorrected, (CORRECTION,), CORRECTED),
-    Case("requests", RemindOfCorrection, (CORRECTION,), RemindOfCorrection(**ABOUT_REQUEST), counts_each=True),
+    Case("requests", RemindOfCorrection, (CORRECTION,), on_request(RemindOfCorrection), counts_each=True),
 )
 
-CASES = (
+# By mail
+
+WRITTEN_BY_MAIL = TakeMail(
+    account_id=REQUEST,
+    request_id=REQUEST,
+    reference="a reference of the mail",
+    sender=ANNA.email,
+    kind=Kind.DELETION,
+    language="en",
+    text="Please.",
+    attachments=(Attachment("papers.pdf", "application/pdf", b"%PDF"),),
+    message_id="<one@mail.example>",
+)
+ADDRESS_ASKED = fact(SenderAsked, ANNA, account_id=REQUEST, request_id=REQUEST, address=ANNA.email)
+SENDER_KNOWN = fact(SenderMatched, ANNA, request_id=REQUEST, matched=True, region="DE-BE", sender="a digest")
+BY_MAIL = (
+    Case("account", MatchSender, ACCOUNT, ADDRESS_ASKED),
+    Case("requests", TakeMail, (), WRITTEN_BY_MAIL),
+    Case("requests", KnowSender, (WRITTEN_BY_MAIL,), SENDER_KNOWN),
+    Case(
+        "requests",
+        AskContact,
+        (WRITTEN_BY_MAIL, SENDER_KNOWN),
+        on_request(AskContact, address="ben@mail.example"),
+        counts_each=True,
+    ),
+)
+
+CASES: tuple[Case, ...] = (
     Case("account", Register, (), REGISTER),
     Case("account", ConfirmRegistration, (REGISTER,), CONFIRM),
     Case("account", OpenSession, ACCOUNT, logged_in(ANNA)),
@@ -385,6 +537,12 @@ CASES = (
     Case("account", ContinueCancellation, STARTED, cancellation_continued(ANNA)),
     Case("account", SpendTry, CONTINUED, SPEND, counts_each=True),
     Case("account", ScheduleCancellation, CONTINUED, SCHEDULE),
+    Case(
+        "account",
+        GoOnWithoutPackage,
+        (*ACCOUNT, replace(cancellation_started(ANNA), package_first=True), cancellation_continued(ANNA), SCHEDULE),
+        fact(PackageEnded, ANNA, request_id=named("package"), arrived=True),
+    ),
     Case("account", KeepAccount, (*CONTINUED, SCHEDULE), KeepAccount(account_id=WHO, reference=REFERENCE)),
     Case("account", CancelAccount, (*CONTINUED, logged_in(ANNA)), cancelled_in_app(ANNA)),
     Case("account", EraseAccount, (*ACCOUNT, cancelled_by_request(ANNA)), ORDERED_AGAIN),
@@ -437,7 +595,35 @@ CASES = (
         DeleteFeedback(account_id=WHO, feedback_id=WRITTEN.id),
     ),
     Case("requests", TakeConsent, (WRITTEN,), WITHDRAWN, others=(GIVEN_AGAIN,)),
+    *BY_MAIL,
     Case("requests", ForgetSession, (), LOGGED_OUT),
+    Case("requests", Submit, (), WISHED),
+    Case("requests", ShowCode, (MAILED,), SHOWN),
+    Case("requests", RecordEvidence, (MAILED,), EVIDENCE),
+    Case("requests", JudgeEvidence, (MAILED, EVIDENCE), JUDGED),
+    Case("requests", Classify, (UNREAD,), on_request(Classify, kind=Kind.ACCESS, scope={}), counts_each=True),
+    Case("requests", Accept, (CORRECTED_BY_HAND,), on_request(Accept)),
+    Case(
+        "requests",
+        AcceptInPart,
+        (CORRECTED_BY_HAND,),
+        on_request(AcceptInPart, kind=Kind.CORRECTION, scope={}, **REASONS),
+    ),
+    Case("requests", Refuse, (WISHED,), on_request(Refuse, **REASONS)),
+    Case("requests", Extend, (WISHED,), on_request(Extend, reason="many devices")),
+    Case("requests", AskPerson, (WISHED,), QUESTION),
+    Case(
+        "requests",
+        AnswerQuestion,
+        (WISHED, QUESTION),
+        on_request(AnswerQuestion, answer_id=named("answer"), text="The newer one."),
+    ),
+    Case("requests", Pause, (WISHED,), on_request(Pause, until=NEXT_MONTH)),
+    Case("requests", Resume, (WISHED, on_request(Pause, until=NEXT_MONTH)), on_request(Resume)),
+    Case("requests", QuoteFee, SECOND_ACCESS, QUOTED),
+    Case("requests", AcceptFee, (*SECOND_ACCESS, QUOTED), on_request(AcceptFee)),
+    Case("requests", TakePayment, (*SECOND_ACCESS, QUOTED), FEE_PAID),
+    Case("requests", PassTime, (MAILED, "UPDATE requests SET ends_at = received_at"), on_request(PassTime)),
     Case("notifier", ReadNotices, (CONTACT, DECLINED), ReadNotices(account_id=WHO)),
     Case("notifier", KeepToConsent, (CONTACT,), WITHDRAWN, others=(GIVEN_AGAIN,)),
     Case("notifier", ForgetSession, (), LOGGED_OUT),
@@ -452,6 +638,30 @@ CASES = (
         RecordDelivery(account_id=WHO, message_id=1, outcome=Delivery.DELIVERED),
     ),
     *DELETION_AND_CORRECTION,
+)
+
+CASES += (
+    *(
+        Case(service, handler, scene, when, counts_each=counts_each)
+        for service, scene in (
+            ("account", ACCOUNT),
+            ("device", (PRODUCT, BOUND, MEASURED)),
+            ("requests", (WRITTEN,)),
+            ("notifier", (CONTACT,)),
+        )
+        for handler, scene, when, counts_each in (
+            (ExportAccount, scene, EXPORT, False),
+            (ContinueExport, (*scene, BEGUN), GO_ON, False),
+        )
+    ),
+    Case("requests", TakeExportPart, WAITING, SENT, others=(ALL_SENT,)),
+    Case("requests", TakeExportEnd, WAITING, ALL_SENT),
+    Case("requests", RemindOfExport, WAITING, RemindOfExport(account_id=WHO, request_id=WISH), counts_each=True),
+    Case("requests", KeepChunk, WAITING, KeepChunk(account_id=WHO, request_id=WISH, chunk=LAST_CHUNK)),
+    Case("requests", FinishPackage, (*WAITING, SENT, ALL_SENT), FINISH),
+    Case("requests", SendPackageCode, MADE, SEND_CODE, counts_each=True),
+    Case("requests", OpenPackage, (*MADE, SEND_CODE), OpenPackage(account_id=WHO, request_id=WISH, code="40291735")),
+    Case("requests", EndPackage, MADE, EndPackage(account_id=WHO, request_id=WISH, arrived=True)),
 )
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)

@@ -17,6 +17,7 @@ from services.account.commands import (
     ConfirmRegistration,
     ContinueCancellation,
     EndSessions,
+    GiveConsent,
     KeepAccount,
     NewClient,
     OpenSession,
@@ -24,11 +25,12 @@ from services.account.commands import (
     RequestEmailChange,
     ScheduleCancellation,
     StartCancellation,
+    WithdrawConsent,
 )
 from services.account.domain.cancellations import Cancelled
 from services.device.commands import BindDevice, RenameDevice, UnbindDevice
-from shared.commands import ACCOUNT_CLOSED, Command
-from shared.contracts.account import Origin
+from shared.commands import ACCOUNT_CLOSED, CONSENT_WITHDRAWN, Command
+from shared.contracts.account import POLICY, Origin
 from shared.contracts.app import DeviceAdded, DeviceDeleted, FeedbackSubmitted, ReadingReported
 from shared.contracts.base import AccountEvent
 from shared.contracts.billing import InstallmentOwed, InstallmentPaid
@@ -42,6 +44,8 @@ Does = Callable[["World", "Person"], Awaitable[bool]]
 """What a person does next; false where that has to be tried again."""
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
+SECOND = timedelta(seconds=1)
+WITHDRAWN = ((POLICY,), ("collection:device", "collection:requests"), (POLICY, "collection:device", "use:notifier"))
 DEBT_LAPSES = 20 * DAY
 PAIRING_CODE = "4711"
 LANGUAGES = ("de", "zh-Hans", "fr")
@@ -134,6 +138,9 @@ def _leaver(draw: Random, person: Person) -> Person:
             end = [Action("tries to leave", _tries_to_leave), Action("pays", _pays), *end]
         elif draw.random() < 0.5:
             end.insert(draw.randint(0, 1), Action("pays", _pays))
+    if draw.random() < 0.4:
+        life.insert(draw.randint(0, len(life)), Action("withdraws consent", _withdraws(draw.choice(WITHDRAWN))))
+        life.append(Action("agrees again", _agrees))
     if draw.random() < 0.5:
         end.append(Action("goes on using the app", _goes_on))
     person.plan = [Action("registers", _registers), *life, *end]
@@ -151,6 +158,9 @@ def _stayer(draw: Random, person: Person) -> Person:
     if draw.random() < 0.4:
         life.append(Action("thinks better of leaving", _thinks_better))
         person.wavers = True
+    # What is done by a topic is refused or not, as it comes before the withdrawal or after.
+    if draw.random() < 0.4 and not any("topic" in action.name for action in life):
+        life.append(Action("withdraws consent", _withdraws(draw.choice(WITHDRAWN))))
     person.plan = [Action("registers", _registers), *life, Action("reports", _reports), Action("writes", _writes)]
     return person
 
@@ -245,8 +255,8 @@ async def _moves(world: World, person: Person) -> bool:
         undo_until=world.clock() + 7 * DAY,
     )
     await world.ask("account", change)
-    await world.ask("account", shown)
-    person.email = new
+    outcome = await world.ask("account", shown)
+    person.email = person.email if outcome == CONSENT_WITHDRAWN else new
     return True
 
 
@@ -302,6 +312,24 @@ async def _reports(world: World, person: Person) -> bool:
 
 async def _writes(world: World, person: Person) -> bool:
     world.publish(person.fact(FeedbackSubmitted, world, len(person.plan), text=f"{person.mark} likes it"))
+    return True
+
+
+def _withdraws(scopes: tuple[str, ...]) -> Does:
+    """Take consent back. Nothing else happens at that moment: what is measured then is neither before nor after."""
+
+    async def withdraws(world: World, person: Person) -> bool:
+        world.tick(SECOND)
+        await world.ask("account", WithdrawConsent(account_id=person.account_id, scopes=scopes))
+        world.tick(SECOND)
+        return True
+
+    return withdraws
+
+
+async def _agrees(world: World, person: Person) -> bool:
+    for scopes in WITHDRAWN:
+        await world.ask("account", GiveConsent(account_id=person.account_id, scopes=scopes))
     return True
 
 

@@ -34,7 +34,7 @@ class Post:
     delivered: list[Delivered] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._composer = Composer("Adieu <no-reply@adieu.example>")
+        self._composer = Composer("Adieu <no-reply@adieu.example>", "privacy@adieu.example")
         self._about: dict[bytes, Queued] = {}
 
     def mail(self, message: Queued, to: Address) -> Mail:

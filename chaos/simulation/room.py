@@ -77,6 +77,8 @@ def settings_of(service: str) -> ServiceSettings:
         access_token_public_key_file=public_key_file(),
         access_token_private_key_file=nowhere,
         second_factor_keys_file=nowhere,
+        sender_key_file=nowhere,
+        package_keys_file=nowhere,
         smtp_host="",
     )
     return made

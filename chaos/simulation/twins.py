@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from sqlalchemy import TextClause
+from sqlalchemy.dialects.postgresql import Range
 
 from chaos.simulation.expressions import HERE, Meaning, Row, Values, meaning
 from chaos.simulation.statements import Runs, shape, translated
 from chaos.simulation.tables import Answer, Transaction
-from services.device.repository import _RECORD, _SOME
+from services.device.repository import _BEYOND, _RECORD, _SILENCE, _SOME
 from services.notifier.repository import _DEFER, _NOTE_MAILED, _QUEUE, _REMEMBER
+from shared.consents import _CLOSE, _NOTE
 from shared.database import _LOCK
 from shared.messaging.consumer import _TAKE
 from shared.messaging.dead_letters import _PARK
@@ -140,7 +142,7 @@ def record(transaction: Transaction, values: Values) -> Answer:
     faults: Counter[str] = Counter()
     for new in new_rows(values, *names):
         binding = _binding_of(transaction, new)
-        fault = _fault(new, binding, values["tolerance"])
+        fault = _fault(new, binding, values["tolerance"]) or _silent(new, binding, values["lateness"])
         if not fault and binding:
             row = {name: new[name] for name in ("account_id", "event_id", "measured_at")}
             row |= {"binding_id": binding["id"], "values": json.loads(new["values"])}
@@ -172,6 +174,84 @@ def _fault(new: Row, binding: Row | None, tolerance: Any) -> str:
     if new["serial"] is None:
         return "before the binding" if new["measured_at"] < binding["bound_at"] - tolerance else ""
     return "before the binding" if min(new["measured_at"], new["taken_at"]) < binding["bound_at"] else ""
+
+
+def _silent(new: Row, binding: Row | None, lateness: Any) -> str:
+    periods = (binding and binding["silent"]) or ()
+    if any(period.contains(new["measured_at"]) for period in periods):
+        return "beyond a withdrawal"
+    late, taken = new["taken_at"] - lateness, new["taken_at"]
+    too_late = any(period.contains(late) and period.contains(taken) for period in periods)
+    return "too late after a withdrawal" if too_late else ""
+
+
+@twin_of(_NOTE)
+def note(transaction: Transaction, values: Values) -> Answer:
+    """Begin periods; of two that begin at the same moment the one that withdraws counts."""
+    rows = list(new_rows(values, "account_id", "scope", "since", "given"))
+    for row in rows:
+        if (before := transaction.insert("consent_periods", {**row, "until": None}, tolerant=True)) is not None:
+            given = before["given"] and row["given"]
+            transaction.replace("consent_periods", before, {**before, "given": given})
+    return Answer([], len({(row["account_id"], row["scope"], row["since"]) for row in rows}))
+
+
+@twin_of(_CLOSE)
+def close(transaction: Transaction, values: Values) -> Answer:
+    """End each period where the next one of its scope begins."""
+    found = [row for row in transaction.rows("consent_periods") if row["account_id"] in values["accounts"]]
+    for row in found:
+        place = row["account_id"], row["scope"]
+        later = [o["since"] for o in found if (o["account_id"], o["scope"]) == place and o["since"] > row["since"]]
+        transaction.replace("consent_periods", row, {**row, "until": min(later, default=None)})
+    return Answer([], len(found))
+
+
+@twin_of(_SILENCE)
+def silence(transaction: Transaction, values: Values) -> Answer:
+    """Write down at bindings when nothing may be collected."""
+    found = [row for row in transaction.rows("bindings") if row["account_id"] in values["accounts"]]
+    for row in found:
+        periods = [
+            Range(period["since"], period["until"])
+            for period in transaction.rows("consent_periods")
+            if period["account_id"] == row["account_id"]
+            and period["scope"] in values["scopes"]
+            and not period["given"]
+        ]
+        transaction.replace("bindings", row, {**row, "silent": _merged(periods) or None})
+    return Answer([], len(found))
+
+
+def _merged(periods: list[Range[Any]]) -> list[Range[Any]]:
+    def beginning(period: Range[Any]) -> Any:
+        return period.lower
+
+    merged: list[Range[Any]] = []
+    for period in sorted(periods, key=beginning):
+        if merged and (merged[-1].overlaps(period) or merged[-1].adjacent_to(period)):
+            merged[-1] = merged[-1].union(period)
+        else:
+            merged.append(period)
+    return merged
+
+
+@twin_of(_BEYOND)
+def beyond(transaction: Transaction, values: Values) -> Answer:
+    """Delete some readings of the time in which nothing may be collected."""
+    silent = {
+        row["id"]: row["silent"] or ()
+        for row in transaction.rows("bindings")
+        if row["account_id"] == values["account_id"]
+    }
+    found = [
+        row
+        for row in transaction.rows("readings")
+        if any(period.contains(row["measured_at"]) for period in silent.get(row["binding_id"], ()))
+    ]
+    for row in found[: values["some"]]:
+        transaction.remove("readings", row)
+    return Answer([], min(len(found), values["some"]))
 
 
 @twin_of(_SOME)

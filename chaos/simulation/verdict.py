@@ -13,6 +13,7 @@ from chaos.simulation.people import Person
 from chaos.simulation.room import SERVICES
 from chaos.simulation.world import World
 from services.notifier.commands import Kind
+from shared.contracts.account import POLICY
 from shared.contracts.topics import INSTALLMENTS
 from shared.personal_data import OfAccount
 
@@ -29,7 +30,27 @@ def at_rest(world: World) -> Iterator[str]:
             yield from _told(world, person)
         elif any(world.is_closed(person, service) for service in SERVICES):
             yield f"{person.mark} was cancelled without having wished so"
+        yield from _silent(world, person)
     yield from _in_order(world)
+
+
+def _silent(world: World, person: Person) -> Iterator[str]:
+    """Look whether nothing is there that was collected while that was withdrawn, by account's ledger."""
+    periods = [
+        row
+        for row in world.stores["account"].rows("consent_periods")
+        if row["account_id"] == person.account_id and not row["given"]
+    ]
+    for service, table, column in (("device", "readings", "measured_at"), ("requests", "feedback", "submitted_at")):
+        at = [r[column] for r in world.stores[service].rows(table) if r["account_id"] == person.account_id]
+        scopes = (POLICY, f"collection:{service}")
+        if any(
+            row["since"] <= moment and (row["until"] is None or moment < row["until"])
+            for row in periods
+            for moment in at
+            if row["scope"] in scopes
+        ):
+            yield f"{person.mark}: {service} has {table} of a time in which that was withdrawn"
 
 
 def _held(table: str, row: Mapping[str, Any]) -> bool:
@@ -184,9 +205,13 @@ def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+BY_CHANCE = ("declined", "lapses_at", "occurred_at", "undo_until", "silent", "reference")
+"""Columns and parameters in which the clock or chance has the word."""
+
+
 def _by_chance(name: str, value: object) -> bool:
     drawn = isinstance(value, UUID) and value.version == DRAWN
-    return drawn or isinstance(value, datetime) or name in ("declined", "lapses_at", "occurred_at", "undo_until")
+    return drawn or isinstance(value, datetime) or name in BY_CHANCE
 
 
 def state(world: World) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from shared.commands import Command, Needs
+from shared.commands import Command, Lock, Needs
 from shared.contracts.account import Origin
 
 
@@ -304,6 +304,8 @@ class StartCancellation(Command):
     reference: str
     token_digest: str
     expires_at: datetime
+    package_first: bool = False
+    """Whether a copy of the data comes first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -338,6 +340,13 @@ class ScheduleCancellation(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
+class GoOnWithoutPackage(Command):
+    """A package is there no more: a cancellation that waited for it waits for the cooling-off period alone."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+
+
+@dataclass(frozen=True, kw_only=True)
 class KeepAccount(Command):
     """Undo a scheduled cancellation."""
 
@@ -356,3 +365,18 @@ class CancelAccount(Command):
     token_digest: str | None = None
     reference: str | None = None
     """What the person was given for the request, to see it again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchSender(Command):
+    """Say whose address has written to the privacy mailbox. `account_id` is the request's own."""
+
+    needs: ClassVar[Needs] = Needs.NOTHING
+    lock: ClassVar[Lock] = Lock.NONE
+    """The accounts are locked when they are found."""
+    outlives_account: ClassVar[bool] = True
+    """An address that is nobody's gets an answer as well."""
+
+    request_id: UUID
+    address: str
+    on_behalf: bool = False

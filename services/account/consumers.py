@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from services.account.commands import AddInstallment, CancelAccount, SettleInstallment, WithdrawConsent
+from services.account.commands import (
+    AddInstallment,
+    CancelAccount,
+    GoOnWithoutPackage,
+    MatchSender,
+    SettleInstallment,
+    WithdrawConsent,
+)
 from services.account.domain.consents import SCOPES
 from services.account.models import OWNER
 from shared.changes import Correct
@@ -10,8 +17,14 @@ from shared.commands import Command
 from shared.contracts.account import POLICY, Origin, scope_names
 from shared.contracts.base import Event
 from shared.contracts.billing import InstallmentOwed, InstallmentPaid
-from shared.contracts.requests import AccountCorrectionOrdered, CancellationOrdered, WithdrawalOrdered
-from shared.contracts.topics import ACCOUNT_CORRECTIONS, INSTALLMENTS, ORDERS
+from shared.contracts.requests import (
+    AccountCorrectionOrdered,
+    CancellationOrdered,
+    PackageEnded,
+    SenderAsked,
+    WithdrawalOrdered,
+)
+from shared.contracts.topics import ACCOUNT_CORRECTIONS, INSTALLMENTS, ORDERS, REQUESTS, SENDERS
 from shared.messaging.consumer import Subscription
 
 
@@ -28,6 +41,20 @@ def on_installment(event: Event) -> Command | None:
         case InstallmentPaid():
             return SettleInstallment(
                 account_id=event.account_id, caused_by=event, installment_id=event.installment_id
+            )
+    return None
+
+
+def on_sender(event: Event) -> Command | None:
+    """Tell requests whose address has written."""
+    match event:
+        case SenderAsked():
+            return MatchSender(
+                account_id=event.account_id,
+                caused_by=event,
+                request_id=event.request_id,
+                address=event.address,
+                on_behalf=event.on_behalf,
             )
     return None
 
@@ -60,8 +87,18 @@ def on_correction(event: Event) -> Command | None:
     return None
 
 
+def on_request(event: Event) -> Command | None:
+    """Translate what became of requests: a cancellation may wait for a package."""
+    match event:
+        case PackageEnded():
+            return GoOnWithoutPackage(account_id=event.account_id, caused_by=event)
+    return None
+
+
 SUBSCRIPTIONS = (
     Subscription(INSTALLMENTS, on_installment),
     Subscription(ORDERS, on_order),
+    Subscription(REQUESTS, on_request),
     Subscription(ACCOUNT_CORRECTIONS, on_correction),
+    Subscription(SENDERS, on_sender),
 )

@@ -216,6 +216,7 @@ class Cancellation(Base):
     started_at: Mapped[datetime] = personal(Category.CANCELLATION)
     expires_at: Mapped[datetime] = opaque("end of the token")
     continued: Mapped[bool] = opaque("has seen what will go", Boolean)
+    package_first: Mapped[bool] = opaque("a copy of the data comes first", Boolean, server_default=false())
     tries: Mapped[int] = opaque("counts passwords tried", Integer)
     due_at: Mapped[datetime | None] = personal(Category.CANCELLATION)
 

@@ -29,6 +29,14 @@ class Settings(ServiceSettings):
     second_factor_keys_file: Path
     """Fernet keys, one a line: the first seals the secrets of second factors, all open them."""
 
+    sender_key_file: Path
+    """Any bytes: what addresses that have written to us are digested with. A new key knows no earlier digest."""
+
+    @cached_property
+    def sender_key(self) -> bytes:
+        """The key of the digests of senders."""
+        return self.sender_key_file.read_bytes()
+
     @cached_property
     def seal(self) -> MultiFernet:
         """What keeps the secrets of second factors closed in the database."""

@@ -57,6 +57,7 @@ _RECORD = text(
     "   WHEN measured_at > taken_at + :tolerance THEN 'after the broker had it'"
     "   WHEN new.serial IS NULL AND measured_at < bound_at - :tolerance"
     "    OR new.serial IS NOT NULL AND least(measured_at, taken_at) < bound_at THEN 'before the binding'"
+    "   WHEN silent IS NULL THEN NULL"
     "   WHEN silent @> measured_at THEN 'beyond a withdrawal'"
     "   WHEN silent @> tstzrange(taken_at - :lateness, taken_at, '[]') THEN 'too late after a withdrawal'"
     "  END AS fault"

@@ -25,7 +25,9 @@ from shared.sessions import ENDED_SESSIONS_KEPT
 async def deliver_messages(service: Service) -> None:
     """Run the mailer for as long as the service runs."""
     settings = cast("Settings", service.settings)
-    await Mailer(service.bus, Smtp(settings), Composer(settings.mail_from), settings.patience).run()
+    await Mailer(
+        service.bus, Smtp(settings), Composer(settings.mail_from, settings.privacy_mailbox), settings.patience
+    ).run()
 
 
 PARTS = Parts(

@@ -43,6 +43,7 @@ class Kind(StrEnum):
     CORRECTION_DONE = "correction-done"
     PACKAGE_READY = "package-ready"
     PACKAGE_CODE = "package-code"
+    MAIL_RECEIVED = "mail-received"
 
 
 class Outcome(StrEnum):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from services.notifier.commands import Address, Kind, QueueMessage, RememberContact, SettleContact
+from services.notifier.domain import HEADERS
 from services.notifier.models import OWNER
 from shared.commands import Command
 from shared.consenting import CONSENTS_HEARD
@@ -65,7 +66,7 @@ TOLD: Mapping[type[Event], tuple[Kind, tuple[str, ...]]] = {
     EmailRestored: (Kind.EMAIL_RESTORED, ("occurred_at",)),
     CancellationDeclined: (Kind.CANCELLATION_DECLINED, ("declines",)),
     CancellationPossible: (Kind.CANCELLATION_POSSIBLE, ()),
-    CancellationScheduled: (Kind.CANCELLATION_SCHEDULED, ("reference", "due_at")),
+    CancellationScheduled: (Kind.CANCELLATION_SCHEDULED, ("reference", "due_at", "package_first")),
     CancellationUndone: (Kind.CANCELLATION_UNDONE, ("reference",)),
 }
 """Which facts about an account are told to its person, and what is said of each."""
@@ -104,7 +105,7 @@ def on_message(event: Event) -> Command | None:
                 account_id=event.account_id,
                 caused_by=event,
                 kind=Kind(event.notice),
-                parameters=event.parameters,
+                parameters=event.parameters | event.model_dump(mode="json", include=HEADERS, exclude_none=True),
                 address=Address(event.address, event.language or "") if event.address else None,
             )
     return None

@@ -28,9 +28,11 @@ BY_MAIL_ALONE = frozenset(
         Kind.PROVE_IT_IS_YOU,
         Kind.PROVE_IT_IS_YOU_REMINDER,
         Kind.PACKAGE_CODE,
+        Kind.MAIL_RECEIVED,
     }
 )
-"""Codes show that a mailbox is somebody's; and after the last message nobody is there to be shown anything."""
+"""Codes show that a mailbox is somebody's; after the last message nobody is there to be shown anything; and who has
+written by mail may have no account."""
 OWED: Mapping[Kind, str] = {
     **dict.fromkeys(
         (Kind.CONFIRMATION_CODE, Kind.PASSWORD_RESET_CODE, Kind.EMAIL_CHANGE_CODE),
@@ -73,6 +75,7 @@ OWED: Mapping[Kind, str] = {
             Kind.CORRECTION_DONE,
             Kind.PACKAGE_READY,
             Kind.PACKAGE_CODE,
+            Kind.MAIL_RECEIVED,
         ),
         "a request has to be answered",
     ),
@@ -83,6 +86,8 @@ NOT_OWED: Mapping[Kind, str] = {
 }
 SECRET = frozenset({"undo_token", "package_link"})
 """Parameters that show that a mailbox is somebody's: the app never shows them."""
+HEADERS = {"request_id", "in_reply_to"}
+"""Parameters that stand in headers of a mail: the request that it is about, and the mail that it answers."""
 NOTICES_KEPT = timedelta(days=90)
 LONGEST_PAUSE = timedelta(minutes=5)
 
@@ -108,7 +113,7 @@ class Draft:
         """What the app shows of it, if anything."""
         if self.kind in BY_MAIL_ALONE:
             return None
-        return {name: value for name, value in self.parameters.items() if name not in SECRET}
+        return {name: value for name, value in self.parameters.items() if name not in SECRET | HEADERS}
 
 
 @dataclass(frozen=True)

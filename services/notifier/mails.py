@@ -1,7 +1,8 @@
 """A message as a mail: its words from a template, its bytes put together by hand.
 
 The standard library's way takes about a millisecond a mail, this less than a tenth. Nothing that a person
-wrote goes into a header: the subject is a template's first line, and the address was checked to be sendable.
+wrote goes into a header: the subject is a template's first line, the address was checked to be sendable, and the
+Message-ID of what is answered to be one.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ To: {recipient}
 Subject: {subject}
 Date: {date}
 Message-ID: <{message_id}>
-Auto-Submitted: auto-generated
+{further}Auto-Submitted: {why}
 MIME-Version: 1.0
 Content-Type: multipart/alternative; boundary="=_{boundary}"
 
@@ -56,7 +57,7 @@ class Words:
 
 @dataclass(frozen=True)
 class Mail:
-    """A mail ready to be sent."""
+    """A mail ready to be sent. An automatic answer has no sender, so that no bounce comes back (RFC 3834)."""
 
     sender: str
     recipient: str
@@ -107,9 +108,10 @@ def words(kind: Kind, parameters: dict[str, object], language: str) -> Words:
 
 
 class Composer:
-    """Writes mails from one sender."""
+    """Writes mails from one sender; those about a request can be answered to the privacy mailbox."""
 
-    def __init__(self, mail_from: str) -> None:
+    def __init__(self, mail_from: str, privacy_mailbox: str) -> None:
+        self._privacy_mailbox = parseaddr(privacy_mailbox)[1]
         self._name_and_address = parseaddr(mail_from)
         self._sender = formataddr(self._name_and_address)
 
@@ -118,17 +120,28 @@ class Composer:
         said = words(message.kind, dict(message.parameters), language_for(to.language))
         sender = self._name_and_address[1]
         identity = _identity(message)
+        about = message.parameters.get("request_id")
+        answers = message.kind is Kind.MAIL_RECEIVED
         content = _MAIL.format(
             sender=self._sender,
             recipient=to.email,
-            subject=_encoded(said.subject),
+            subject=_encoded(said.subject) + (f" [{message.parameters['reference']}]" if about else ""),
             date=format_datetime(message.queued_at),
-            message_id=f"{identity}@{sender.rpartition('@')[2]}",
+            message_id=f"{identity}{f'.{about}' if about else ''}@{sender.rpartition('@')[2]}",
+            further=self._thread(message) if about else "",
+            why="auto-replied" if answers else "auto-generated",
             boundary=identity,  # with `=_` before it: no quoted-printable text contains that
             text=_quoted(said.text),
             html=_quoted(said.html),
         )
-        return Mail(sender, to.email, content.replace("\n", "\r\n").encode())
+        return Mail("" if answers else sender, to.email, content.replace("\n", "\r\n").encode())
+
+    def _thread(self, message: Queued) -> str:
+        """Say where an answer goes, and what this one answers: by that an answer is known to be one."""
+        answered = message.parameters.get("in_reply_to")
+        lines = [f"Reply-To: <{self._privacy_mailbox}>"]
+        lines += [f"{name}: {answered}" for name in ("In-Reply-To", "References") if answered]
+        return "".join(f"{line}\n" for line in lines)
 
 
 def _identity(message: Queued) -> str:

@@ -29,6 +29,9 @@ class Settings(ServiceSettings):
     smtp_timeout_seconds: float = Field(default=10.0, gt=0)
     mail_from: Annotated[str, AfterValidator(_with_one_address)] = "Adieu <no-reply@adieu.example>"
 
+    privacy_mailbox: Annotated[str, AfterValidator(_with_one_address)] = "privacy@adieu.example"
+    """Where answers to mails about requests go."""
+
     contact_patience_seconds: int = Field(default=3600, ge=0)
     """How long a message waits for the contact that it goes to."""
     mail_patience_hours: int = Field(default=24, ge=1)

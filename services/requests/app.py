@@ -10,9 +10,11 @@ from fastapi import FastAPI
 from services.requests.api import router
 from services.requests.consumers import SUBSCRIPTIONS
 from services.requests.handlers import handlers
-from services.requests.models import OWNER, Order, Request, RequestDecision, RequestEvidence, RequestWords
+from services.requests.intake.door import mail_door
+from services.requests.models import OWNER, Order, Request
 from services.requests.packing import packer
 from services.requests.reminder import reminder
+from services.requests.repository.cases import WORDS_KEPT
 from services.requests.settings import Settings
 from services.requests.watcher import watch
 from shared.clock import Clock
@@ -32,10 +34,10 @@ def create_app(settings: Settings, clock: Clock | None = None) -> FastAPI:
         retention=(
             Keep(Order.completed_at, settings.proof_retention),
             Keep(Request.ended_at, settings.proof_retention),
-            *(Keep(words.ends_at, timedelta()) for words in (RequestWords, RequestEvidence, RequestDecision)),
+            *(Keep(written.ends_at, timedelta()) for written in WORDS_KEPT),
             ENDED_SESSIONS_KEPT,
         ),
-        tasks=(reminder(settings), watch, packer(settings)),
+        tasks=(reminder(settings), watch, packer(settings), mail_door(settings)),
     )
     return Service(parts, settings, clock).http()
 

@@ -9,12 +9,12 @@ from uuid import UUID
 DIGITS = 8
 
 
-def code_of(key: str, request_id: UUID) -> str:
-    """Give a request its code, the same each time: a reminder repeats it."""
-    drawn = hmac.new(key.encode(), f"identity\x1f{request_id}".encode(), hashlib.sha256).digest()
+def code_of(key: str, request_id: UUID, account_id: UUID) -> str:
+    """Give a request its code, the same each time: a reminder repeats it. For another account it is another one."""
+    drawn = hmac.new(key.encode(), f"identity\x1f{request_id}\x1f{account_id}".encode(), hashlib.sha256).digest()
     return f"{int.from_bytes(drawn) % 10**DIGITS:0{DIGITS}d}"
 
 
-def is_code(key: str, request_id: UUID, code: str) -> bool:
+def is_code(key: str, request_id: UUID, account_id: UUID, code: str) -> bool:
     """Tell whether it is the code, in a time that says nothing about how much of it is right."""
-    return hmac.compare_digest(code_of(key, request_id).encode(), code.encode())
+    return hmac.compare_digest(code_of(key, request_id, account_id).encode(), code.encode())

@@ -23,6 +23,15 @@ class Picture:
     media_type: str
 
 
+@dataclass(frozen=True)
+class Attachment:
+    """A file that came with a mail; without content where it is only named."""
+
+    name: str = field(repr=False)
+    media_type: str
+    content: bytes | None = field(repr=False)
+
+
 @dataclass(frozen=True, kw_only=True)
 class AddFeedback(Command):
     """Keep what a person has written."""
@@ -394,3 +403,44 @@ class TakeConsent(KeepToConsent):
     """The record's id, where the person has withdrawn without a request."""
     request_id: UUID | None = None
     reference: str | None = None
+
+
+# By mail
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeMail(OnRequest):
+    """Take in what somebody has written to the privacy mailbox, and answer. The same mail again is the same."""
+
+    actor: str = "sender"
+    reference: str
+    sender: str = field(repr=False)
+    kind: Kind | None
+    """What it seems to wish."""
+    language: str
+    text: str = field(repr=False)
+    attachments: tuple[Attachment, ...] = ()
+    message_id: str | None = field(default=None, repr=False)
+    answers: tuple[UUID, ...] = ()
+    """The requests that the mails it answers were about, it says."""
+    references: tuple[str, ...] = field(default=(), repr=False)
+    """Those that its subject names."""
+    authenticated: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnowSender(OnRequest):
+    """Go on with a mail now that account has said whose address it came from, or whose is named in it."""
+
+    actor: str = "sender"
+    matched: bool
+    region: str | None
+    sender: str
+    on_behalf: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskContact(OnRequest):
+    """Have the person for whom somebody says to write confirm it, through the contact of the account."""
+
+    address: str = field(repr=False)

@@ -8,8 +8,10 @@ from typing import Any
 from services.requests.commands import (
     AddFeedback,
     AdmitOwner,
+    KnowSender,
     OpenOrder,
     ReleaseOwner,
+    Submit,
     TakeConsent,
     TakeCorrected,
     TakeCount,
@@ -21,7 +23,14 @@ from services.requests.commands import (
 )
 from services.requests.models import OWNER
 from shared.commands import Command
-from shared.contracts.account import AccountCancelled, ConsentGiven, ConsentWithdrawn, scope_names
+from shared.contracts.account import (
+    AccountCancelled,
+    CancellationScheduled,
+    ConsentGiven,
+    ConsentWithdrawn,
+    SenderMatched,
+    scope_names,
+)
 from shared.contracts.app import FeedbackSubmitted
 from shared.contracts.base import Event
 from shared.contracts.billing import RequestFeePaid
@@ -34,14 +43,27 @@ from shared.contracts.receipts import (
     OwnerAnnounced,
     OwnerLeft,
 )
+from shared.contracts.requests import Channel, Kind
 from shared.contracts.topics import ACCOUNTS, CONSENTS, EXPORTS, FEEDBACK, FEES, ORDERS, RECEIPTS
 from shared.messaging.consumer import Subscription
+from shared.security import digest
 from shared.sessions import SESSIONS_HEARD
 
 
 def on_account(event: Event) -> Command | None:
-    """Account: a cancellation opens the order."""
+    """Account: a cancellation opens the order, or asks for a package first; whose address it is that has written."""
     match event:
+        case CancellationScheduled() if event.package_first:
+            return Submit(
+                account_id=event.account_id,
+                caused_by=event,
+                request_id=event.id,
+                reference=digest("reference", str(event.id))[:43],
+                kind=Kind.ACCESS,
+                channel=Channel.APP,
+                known=True,
+                scope={},
+            )
         case AccountCancelled():
             return OpenOrder(
                 account_id=event.account_id,
@@ -50,6 +72,16 @@ def on_account(event: Event) -> Command | None:
                 origin=event.origin,
                 references=event.references,
                 contact_version=event.contact_version,
+            )
+        case SenderMatched():
+            return KnowSender(
+                account_id=event.account_id,
+                caused_by=event,
+                request_id=event.request_id,
+                matched=event.matched,
+                region=event.region,
+                sender=event.sender,
+                on_behalf=event.on_behalf,
             )
     return None
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, SmallInteger, text
+from sqlalchemy import ARRAY, BigInteger, Boolean, ForeignKey, Index, Integer, SmallInteger, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
@@ -225,6 +225,47 @@ class RequestWords(Base):
     values: Mapped[dict[str, Any] | None] = personal(Category.REQUEST_MAILS, JSONB(none_as_null=True))
     message_id: Mapped[str | None] = personal(Category.REQUEST_MAILS)
     written_at: Mapped[datetime] = personal(Category.REQUEST_MAILS)
+    ends_at: Mapped[datetime] = opaque("end of this row")
+
+
+class ReceivedMail(Base):
+    """A mail to the privacy mailbox: by what it is known again, nothing of what it says."""
+
+    __tablename__ = "mails"
+    __table_args__ = (
+        Index("mails_account", "account_id"),
+        Index("mails_request", "request_id"),
+        Index("mails_end", "ends_at"),
+        rows(OfAccount()),
+    )
+
+    id: Mapped[UUID] = opaque("random id: of its words, and of the request that it began", primary_key=True)
+    request_id: Mapped[UUID] = opaque("random id: of the request that it belongs to")
+    account_id: Mapped[UUID] = opaque("random id; the request's own while nobody knows whose it is")
+    sender: Mapped[str | None] = opaque("keyed digest, which account alone can make; none until it has")
+    answers: Mapped[list[UUID]] = opaque("random ids: what it says to answer", ARRAY(Uuid))
+    authenticated: Mapped[bool] = opaque("whether the relay vouches for the sender", Boolean)
+    ends_at: Mapped[datetime] = opaque("end of this row")
+
+
+class MailAttachment(Base):
+    """A file that came with a mail, as evidence: its content, or only its name."""
+
+    __tablename__ = "mail_attachments"
+    __table_args__ = (
+        Index("mail_attachments_account", "account_id"),
+        Index("mail_attachments_request", "request_id"),
+        Index("mail_attachments_end", "ends_at"),
+        rows(OfAccount()),
+    )
+
+    mail_id: Mapped[UUID] = opaque(RANDOM, primary_key=True)
+    number: Mapped[int] = opaque("place among its files, from 1", Integer, primary_key=True)
+    request_id: Mapped[UUID] = opaque(RANDOM)
+    account_id: Mapped[UUID] = opaque("random id; the request's own while nobody knows whose it is")
+    name: Mapped[str] = personal(Category.REQUEST_EVIDENCE)
+    media_type: Mapped[str] = personal(Category.REQUEST_EVIDENCE)
+    content: Mapped[bytes | None] = personal(Category.REQUEST_EVIDENCE)
     ends_at: Mapped[datetime] = opaque("end of this row")
 
 

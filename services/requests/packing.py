@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -19,7 +20,6 @@ from services.requests.package.sheets import Slices
 from services.requests.repository import packages
 from services.requests.sealing import Chunks, Wrapping, open_part, private_key, read_wrapping
 from services.requests.settings import Settings
-from shared import failpoints
 from shared.background import again_and_again, at_once, rest
 from shared.commands import Refusal
 from shared.database import sole_holder
@@ -59,25 +59,30 @@ async def pack_once(service: Service, wrapping: Wrapping) -> bool:
     async with service.engine.connect() as connection:
         due = await packages.to_make(connection, service.clock())
         over = await packages.over(connection, service.clock())
-    await at_once(
-        service.bus, [EndPackage(account_id=o.account_id, request_id=o.request_id, arrived=False) for o in over]
-    )
-    made = [await _make_alone(service, wrapping, row) for row in due]
-    return any(made)
-
-
-async def _make_alone(service: Service, wrapping: Wrapping, row: Row[Any]) -> bool:
-    """Make a package; one that fails costs only itself, and is tried again."""
-    try:
-        await Making(service, row.request_id, row.account_id, wrapping.unwrap(row.private_key)).make(wrapping)
-    except NoLongerWanted:
+    ends = [EndPackage(account_id=each.account_id, request_id=each.request_id, arrived=False) for each in over]
+    written = await asyncio.gather(*(_written(service, wrapping, row) for row in due))
+    finished = [each for each in written if each]
+    if not (ends or finished):  # an empty transaction would wake whoever waits for work: this very task
         return False
+    await at_once(service.bus, ends)
+    failed = await at_once(service.bus, finished)
+    return len(failed) < len(finished)
+
+
+async def _written(service: Service, wrapping: Wrapping, row: Row[Any]) -> FinishPackage | None:
+    """Write a package; one that fails costs only itself, and is tried again."""
+    try:
+        making = Making(service, row.request_id, row.account_id, wrapping.unwrap(row.private_key))
+        return await making.written(wrapping)
+    except NoLongerWanted:
+        return None
     except Exception as error:
         if is_transient(error):
             raise
         log.error("package fails", extra={"error": describe(error)})  # noqa: TRY400 - a trace may quote values
-        return False
-    return True
+        async with service.engine.begin() as connection:
+            await packages.note_asked(connection, row.request_id, service.clock())  # others come before it
+        return None
 
 
 @dataclass
@@ -98,25 +103,21 @@ class Making:
         self._private = private_key(self.key)
         self._first: dict[str, bytes] = {}
 
-    async def make(self, wrapping: Wrapping) -> None:
-        """Write it, keep it, and have the person told. Raises NoLongerWanted."""
-        answers = await self._answers()
+    async def written(self, wrapping: Wrapping) -> FinishPackage:
+        """Write it, and say what is left to be done, together with others. Raises NoLongerWanted."""
         about = About(self.request_id, self.service.clock())
-        missing = await fill(self._archive, about, answers, self._keep_what_is_ready)
+        missing = await fill(self._archive, about, await self._answers(), self._keep_what_is_ready)
         await self._keep_what_is_ready()
-        failpoints.reach("package.written")
-        last = self._next(self._archive.close(), last=True)
-        finish = FinishPackage(
+        return FinishPackage(
             account_id=self.account_id,
             request_id=self.request_id,
             actor="requests",
-            chunk=last,
+            chunk=self._next(self._archive.close(), last=True),
             content_key=wrapping.wrap(self._chunks.key),
             size=self.size,
             link=random_secret(),
             missing=tuple(missing),
         )
-        await self._do(finish)
 
     async def _answers(self) -> list[Answer]:
         async with self.service.engine.connect() as connection:
@@ -144,15 +145,12 @@ class Making:
     async def _keep_what_is_ready(self) -> None:
         while some := self._archive.ready(CHUNK):
             chunk = self._next(some, last=False)
-            await self._do(KeepChunk(account_id=self.account_id, request_id=self.request_id, chunk=chunk))
-            failpoints.reach("package.chunk")
+            keep = KeepChunk(account_id=self.account_id, request_id=self.request_id, chunk=chunk)
+            (outcome,) = await self.service.bus.execute(keep)
+            if isinstance(outcome, Refusal):
+                raise NoLongerWanted
 
     def _next(self, content: bytes, *, last: bool) -> Chunk:
         self.number += 1
         self.size += len(content)
         return Chunk(self.attempt, self.number, self._chunks.seal(self.number, content, last=last))
-
-    async def _do(self, command: KeepChunk) -> None:
-        (outcome,) = await self.service.bus.execute(command)
-        if isinstance(outcome, Refusal):
-            raise NoLongerWanted

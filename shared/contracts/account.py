@@ -96,12 +96,14 @@ class CancellationPossible(AccountEvent):
 
 
 class CancellationScheduled(AccountEvent):
-    """A confirmed cancellation is held back for the cooling-off period."""
+    """A confirmed cancellation is held back for the cooling-off period, or for a package."""
 
     topic = ACCOUNTS
     type: Literal["CancellationScheduled"] = "CancellationScheduled"
     reference: str
     due_at: Moment
+    package_first: bool = False
+    """The person wants a copy of the data first: it is carried out when that is fetched, or then at the latest."""
 
 
 class CancellationUndone(AccountEvent):
@@ -202,6 +204,8 @@ class SenderMatched(AccountEvent):
     matched: bool
     region: str | None = None
     sender: str
+    on_behalf: bool = False
+    """As it was asked."""
 
 
 class Purpose(StrEnum):

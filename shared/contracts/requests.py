@@ -20,6 +20,7 @@ from shared.contracts.topics import (
 )
 
 SLUG = r"^[a-z][a-z-]{0,59}$"
+MESSAGE_ID = r"^<[!-;=?-~]{1,198}>$"
 
 
 class Kind(StrEnum):
@@ -243,8 +244,8 @@ class PersonTold(AccountEvent):
     parameters: dict[str, Any] = Field(default_factory=dict, repr=False)
     address: str | None = Field(default=None, max_length=254, repr=False)
     language: str | None = Field(default=None, max_length=20)
-    in_reply_to: str | None = Field(default=None, max_length=200, repr=False)
-    """The `Message-ID` that this answers."""
+    in_reply_to: str | None = Field(default=None, pattern=MESSAGE_ID, repr=False)
+    """The `Message-ID` that this answers: whoever has written has chosen it, and it goes into a header."""
 
 
 class SenderAsked(AccountEvent):
@@ -254,6 +255,8 @@ class SenderAsked(AccountEvent):
     type: Literal["SenderAsked"] = "SenderAsked"
     request_id: UUID
     address: str = Field(max_length=254, repr=False)
+    on_behalf: bool = False
+    """It is not the writer's own, but of whom somebody says to write for."""
 
 
 class Corrections(BaseModel):

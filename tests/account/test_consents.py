@@ -9,12 +9,11 @@ from typing import Any
 
 from services.account.commands import GiveConsent, WithdrawConsent
 from services.account.domain.consents import SCOPES, STOPS
-from shared.contracts.account import Purpose, Scope
+from shared.contracts.account import POLICY, Purpose, Scope
 from shared.contracts.requests import WithdrawalOrdered
 from tests.account.test_profile import picture
 from tests.builders import A_MINUTE, ANNA, BEN, NOON, fact, named
 from tests.commands import cancelled_by_request, registered
-from tests.consents import POLICY
 from tests.doors import PASSWORD, Door, Tokens, slug_of
 from tests.doors import POLICY as POLICY_VERSION
 from tests.races import overlap
@@ -216,6 +215,15 @@ async def test_a_request_for_what_is_withdrawn_already_is_answered_all_the_same(
         None,
         str(named("request")),
     ]
+
+
+async def test_a_request_for_what_nobody_here_has_is_answered_all_the_same(room: OpenRoom) -> None:
+    account = await room("account")
+    await account.does(*registered(ANNA))
+    await account.hears(ORDERED.model_copy(update={"scopes": (Scope(purpose=Purpose.USE, service="diary"),)}))
+
+    assert await account.rows("consent_periods") == []
+    assert (await account.announced())[-1]["request_id"] == str(named("request"))
 
 
 async def test_a_wish_from_the_future_counts_from_now_on(room: OpenRoom) -> None:

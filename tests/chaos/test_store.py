@@ -20,7 +20,8 @@ from chaos.simulation.twins import TWINS
 from chaos.simulation.world import START, InstantLoop, World
 from tests.rooms import OpenRoom, Room
 
-SEEDS = range(5)
+SEEDS = (*range(5), 20)
+"""Enough that every twin is asked."""
 HELD_CLOCK = (
     "CREATE SCHEMA simulated",
     "CREATE FUNCTION simulated.now() RETURNS timestamptz RETURN current_setting('simulated.now')::timestamptz",
@@ -33,6 +34,10 @@ AS_BEFORE = (
     "ALTER TABLE dead_letters ALTER parked_at SET DEFAULT now()",
     "DROP SCHEMA simulated CASCADE",
 )
+
+
+Recordings = dict[int, tuple[World, dict[str, list[Seen]]]]
+"""What the stores of each seed were told."""
 
 
 def witnessed(seed: int) -> tuple[World, dict[str, list[Seen]]]:
@@ -48,13 +53,13 @@ def witnessed(seed: int) -> tuple[World, dict[str, list[Seen]]]:
 
 
 @cache
-def recorded() -> list[tuple[World, dict[str, list[Seen]]]]:
+def recorded() -> Recordings:
     """Run the seeds, each once for all services."""
-    return [witnessed(seed) for seed in SEEDS]
+    return {seed: witnessed(seed) for seed in SEEDS}
 
 
 @pytest.fixture(scope="module")
-async def recordings() -> list[tuple[World, dict[str, list[Seen]]]]:
+async def recordings() -> Recordings:
     """Give the recordings; they are made on a loop of their own."""
     return await asyncio.to_thread(recorded)
 
@@ -62,7 +67,7 @@ async def recordings() -> list[tuple[World, dict[str, list[Seen]]]]:
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("number", SEEDS)
 async def test_the_store_in_memory_answers_as_postgresql_does(
-    room: OpenRoom, recordings: list[tuple[World, dict[str, list[Seen]]]], number: int, service: str
+    room: OpenRoom, recordings: Recordings, number: int, service: str
 ) -> None:
     world, seen = recordings[number]
     real = await room(service)
@@ -76,8 +81,13 @@ async def test_the_store_in_memory_answers_as_postgresql_does(
         assert sorted(await real.rows(name), key=repr) == sorted(rows_as_told(real, name, rows), key=repr), name
 
 
-def test_every_twin_is_compared(recordings: list[tuple[World, dict[str, list[Seen]]]]) -> None:
-    told = {getattr(each.what, "text", "") for _, seen in recordings for all_of in seen.values() for each in all_of}
+def test_every_twin_is_compared(recordings: Recordings) -> None:
+    told = {
+        getattr(each.what, "text", "")
+        for _, seen in recordings.values()
+        for all_of in seen.values()
+        for each in all_of
+    }
 
     assert TWINS.keys() - told == set()
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Coroutine
 from dataclasses import replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from itertools import permutations
+from random import Random
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -152,10 +156,14 @@ FACTS = (
 async def test_facts_and_readings_come_to_one_end_in_every_order(room: OpenRoom) -> None:
     ends = []
     readings = [reading(NOON + n * HOUR) for n in range(7)]
-    for order in permutations((*FACTS, readings)):
+    arrivals: tuple[Event | list[Record], ...] = (*FACTS, readings)
+    for order in permutations(arrivals):
         device = await with_device(room)
         for each in order:
-            await (device.hears(each) if isinstance(each, Event) else device.reads(TELEMETRY, *each))
+            if isinstance(each, Event):
+                await device.hears(each)
+            else:
+                await device.reads(TELEMETRY, *each)
         ends.append((await kept(device), await device.rows("consent_periods")))
 
     # What comes between a withdrawal and the word that consent was given again is not taken in: the safe side.
@@ -282,6 +290,24 @@ async def test_readings_that_wait_for_the_withdrawal_see_it_although_they_began_
     await overlap(device.engine, COMMIT, withdrawal, device.does(taken(WITHDRAWN_AT + HOUR)))
 
     assert (await kept(device) == []) is held
+
+
+async def test_under_parallel_load_nothing_of_a_closed_period_stays_and_nothing_from_before_is_lost(
+    room: OpenRoom,
+) -> None:
+    device = await with_device(room)
+    draw = Random(20261128)
+    moments = [NOON + draw.randrange(1, 5 * 3600) * timedelta(seconds=1) for _ in range(400)]
+    batches = [device.does(*(taken(at) for at in moments[n : n + 10])) for n in range(0, 400, 10)]
+    facts = [device.hears(each) for each in (FACTS[1], FACTS[0], FACTS[0])]
+    running: list[Coroutine[Any, Any, object]] = [*batches, *facts]
+    draw.shuffle(running)
+
+    await asyncio.gather(*running)
+
+    stored = set(await kept(device))
+    assert {at for at in moments if at < WITHDRAWN_AT} <= stored
+    assert not any(WITHDRAWN_AT <= at < GIVEN_AT for at in stored)
 
 
 async def test_a_device_that_is_added_while_the_withdrawal_is_heard_of_does_not_stay(

@@ -98,7 +98,8 @@ class Notifier:
 
     def another_mailer(self) -> Mailer:
         """Make a mailer that remembers nothing, as after a crash."""
-        return Mailer(self.room.bus, self.smtp, Composer(self.settings.mail_from), self.settings.patience)
+        composer = Composer(self.settings.mail_from, self.settings.privacy_mailbox)
+        return Mailer(self.room.bus, self.smtp, composer, self.settings.patience)
 
     async def deliver(self) -> None:
         """Let the mailer work until nothing is due."""

@@ -22,7 +22,7 @@ from shared.contracts.account import DeclineReason
 from shared.languages import LANGUAGES
 
 TEMPLATES = Path(mails.__file__).parent / "templates"
-COMPOSER = Composer("Adieu <no-reply@adieu.example>")
+COMPOSER = Composer("Adieu <no-reply@adieu.example>", "privacy@adieu.example")
 WISH = {"reference": "REF-1", "kind": "access"}
 CORRECTED = [
     {"field": "nickname", "outcome": "corrected", "reason": None},
@@ -41,6 +41,11 @@ PARAMETERS: dict[Kind, dict[str, Any]] = {
     Kind.NEW_CLIENT_SEEN: {"occurred_at": "2026-03-03T04:05:00Z"},
     Kind.PASSWORD_CHANGED: {"occurred_at": "2026-03-03T04:05:00Z"},
     Kind.SECOND_FACTOR_CHANGED: {"enabled": True, "occurred_at": "2026-03-03T04:05:00Z"},
+    Kind.MAIL_RECEIVED: {
+        "reference": "REF-1",
+        "prove_by": "2026-03-03T04:05:00Z",
+        "due_at": "2026-03-03T04:05:00Z",
+    },
     Kind.CANCELLATION_DECLINED: {"declines": [{"reason": "unpaid-installments", "count": 2}]},
     Kind.CANCELLATION_POSSIBLE: {},
     Kind.CANCELLATION_SCHEDULED: {"reference": "REF-1", "due_at": "2026-03-03T04:05:00Z"},

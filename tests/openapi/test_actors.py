@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
+from services.requests.commands import Submit
 from shared.contracts.app import FeedbackSubmitted
+from shared.contracts.requests import Channel, Kind
 from shared.security import ACCESS_TOKEN_LIFE
+from shared.staff import LONGEST_LIFE
 from tests.builders import ANNA, BEN, CARLA, NOON, fact, named
 from tests.commands import KNOW_THE_PRODUCT, KNOWN, bound, erased, logged_in, registered
 from tests.doors import Door, Tokens, door_of, slug_of
@@ -32,11 +35,26 @@ OPEN_TO_ANYBODY = {
     "account GET /v1/cancellations/{reference}": "the reference is the key, also when nobody can log in",
     "account POST /v1/cancellations/{reference}/continue": "the token is the proof",
     "account POST /v1/cancellations/{reference}/confirm": "token and password are the proof",
+    "requests POST /v1/package-links/{link}/code": "the code goes to the contact of whose data it is, whoever asks",
+    "requests POST /v1/package-links/{link}/fetch": "link and mailed code are the proof",
+    "requests POST /v1/package-links/{link}/arrived": "the link is the proof, and ends only what was fetched",
     "requests GET /v1/orders/{reference}": "the reference is the key, also when the account is gone",
+    "requests GET /v1/requests/{reference}": "the reference is the key, also when the account is gone",
+    "requests POST /v1/requests/{reference}/identity": "the mailed code is the proof",
+    "requests GET /v1/requests/ways": "who has no account asks, too",
 }
 """Routes without log-in, each with its reason; any other one has to ask who it is."""
 
 WRITTEN = fact(FeedbackSubmitted, ANNA, text="Too loud at night")
+WISHED = Submit(
+    account_id=ANNA.account_id,
+    request_id=named("request"),
+    reference="a" * 43,
+    kind=Kind.DELETION,
+    channel=Channel.APP,
+    known=True,
+    scope={"everything": True},
+)
 OF_ANNA: dict[str, str] = {
     "binding_id": str(named("binding", ANNA.name)),
     "session_id": str(named("session", ANNA.name)),
@@ -44,6 +62,10 @@ OF_ANNA: dict[str, str] = {
     "number": "1",
     "change_id": str(named("change")),
     "reference": "a" * 43,
+    "request_id": str(named("request")),
+    "mail_id": str(named("mail")),
+    "evidence_id": str(named("deed")),
+    "link": "b" * 43,
 }
 """What stands in the addresses of things that are Anna's; a new kind of thing needs its line here."""
 
@@ -55,7 +77,13 @@ class Route:
     service: str
     method: str
     path: str
-    guarded: bool
+    guards: frozenset[str]
+    """By which tokens it is opened, if by any: those of people, or those of staff."""
+
+    @property
+    def guarded(self) -> bool:
+        """Whether it asks who it is."""
+        return bool(self.guards)
 
     def __str__(self) -> str:
         return f"{self.service} {self.method} {self.path}"
@@ -68,12 +96,20 @@ def routes() -> Iterator[Route]:
         app.include_router(import_module(f"services.{service}.api").router)
         for path, operations in app.openapi()["paths"].items():
             for method, operation in operations.items():
-                yield Route(service, method.upper(), path, bool(operation.get("security")))
+                yield Route(service, method.upper(), path, frozenset(guards_of(operation)))
+
+
+def guards_of(operation: dict[str, Any]) -> set[str]:
+    """Name the security schemes of an operation."""
+    return {scheme for each in operation.get("security", ()) for scheme in each}
 
 
 ROUTES = tuple(routes())
+STAFF = frozenset({"staff"})
+PEOPLES = [route for route in ROUTES if route.guarded and route.guards != STAFF]
 every_route = pytest.mark.parametrize("route", ROUTES, ids=str)
-guarded_route = pytest.mark.parametrize("route", [route for route in ROUTES if route.guarded], ids=str)
+guarded_route = pytest.mark.parametrize("route", PEOPLES, ids=str)
+staff_route = pytest.mark.parametrize("route", [route for route in ROUTES if route.guards == STAFF], ids=str)
 
 
 OpenDoor = Callable[[str], Awaitable[Door]]
@@ -102,6 +138,7 @@ async def furnished(room: OpenRoom, service: str) -> Room:
             await ready.does(bound(ANNA))
         case "requests":
             await ready.hears(WRITTEN)
+            await ready.does(WISHED)
         case "notifier":
             await ready.hears(contact_of(ANNA), possible_for(ANNA))
             OF_ANNA["notice_id"] = str((await ready.rows("notices"))[0]["id"])
@@ -151,7 +188,7 @@ async def test_nobody_staff_and_bad_tokens_are_refused(inhabited: OpenDoor, rout
     assert await door.room.state("outbox", "inbox") == before
 
 
-ABOUT_A_THING = [route for route in ROUTES if route.guarded and "{" in route.path]
+ABOUT_A_THING = [route for route in PEOPLES if "{" in route.path]
 
 
 @pytest.mark.parametrize("route", ABOUT_A_THING, ids=str)
@@ -159,6 +196,8 @@ async def test_what_is_annas_does_not_exist_for_anybody_else(inhabited: OpenDoor
     door = await inhabited(route.service)
     before = await door.room.state("tries")
     body: dict[str, Any] = {"name": "mine now"} if route.method == "PATCH" else {"code": "12345678"}
+    if route.path.endswith("/answer"):
+        body = {"text": "mine now"}
     answer = await ask(door, route, door.token_of(BEN), json=body if route.method in ("POST", "PATCH") else None)
 
     assert answer.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT), answer.text
@@ -170,6 +209,36 @@ async def test_what_is_annas_does_not_exist_for_anybody_else(inhabited: OpenDoor
 async def test_the_owner_is_let_in_at_every_door(inhabited: OpenDoor, route: Route) -> None:
     door = await inhabited(route.service)
     answer = await ask(door, route, door.token_of(ANNA))
+
+    assert answer.status_code not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN), answer.text
+    assert answer.status_code < HTTPStatus.INTERNAL_SERVER_ERROR, answer.text
+
+
+@staff_route
+async def test_nobody_but_staff_with_the_role_is_let_in_where_staff_decide(inhabited: OpenDoor, route: Route) -> None:
+    door = await inhabited(route.service)
+    before = await door.room.state("outbox", "inbox")
+    actors = {
+        "nobody": (await ask(door, route, None), "not-staff"),
+        "whose it is": (await ask(door, route, door.token_of(ANNA)), "not-staff"),
+        "operations": (
+            await ask(door, route, Tokens({"access_token": door.room.settings.internal_token})),
+            "not-staff",
+        ),
+        "expired": (await ask(door, route, door.staff(at=NOON - LONGEST_LIFE)), "not-staff"),
+        "of another role": (await ask(door, route, door.staff("support")), "role-missing"),
+    }
+
+    assert {name: slug_of(answer) for name, (answer, _) in actors.items()} == {
+        name: slug for name, (_, slug) in actors.items()
+    }
+    assert await door.room.state("outbox", "inbox") == before
+
+
+@staff_route
+async def test_staff_with_the_role_are_let_in_at_every_door_of_theirs(inhabited: OpenDoor, route: Route) -> None:
+    door = await inhabited(route.service)
+    answer = await ask(door, route, door.staff())
 
     assert answer.status_code not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN), answer.text
     assert answer.status_code < HTTPStatus.INTERNAL_SERVER_ERROR, answer.text

@@ -16,9 +16,12 @@ DONE_ONCE_WITHOUT_A_KEY = {
     "account POST /v1/cancellations/{reference}/confirm": "the token is its key",
     "account POST /v1/account/second-factor": "a secret that was prepared before is replaced",
     "account POST /v1/account/agreements": "the version is its key",
+    "requests POST /v1/package-links/{link}/code": "a new code takes the place of the one before",
 }
 SHORT_LISTS = {
     "account GET /v1/account/agreements": "one for each version of the policy",
+    "requests GET /v1/packages": "one for each access that was answered within a day",
+    "requests GET /v1/requests/{reference}/said": "what staff have said about one request",
     "device GET /v1/readings/latest": "one for each device of a person",
 }
 

@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 
 from ops.errors import UserError
 from ops.installation import SERVICES, Installation
+from shared.clock import clock_told_by
+from shared.staff import read_key_set, read_staff_token
 
 OUTSIDE = {f"{service.upper()}_DATABASE_URL": f"postgresql://u:p@db.example/{service}" for service in SERVICES}
 
@@ -48,6 +50,19 @@ def test_only_account_gets_the_private_key_and_nobody_anothers_database(tmp_path
         assert environment["DATABASE_URL"] == f"postgresql+asyncpg://u:p@db.example/{service}"
         assert not OUTSIDE.keys() & environment.keys()
         assert environment["COOLING_OFF_DAYS"] == "7"
+
+
+def test_requests_knows_whoever_a_token_of_staff_is_printed_for_also_when_the_clocks_are_moved(
+    tmp_path: Path,
+) -> None:
+    installation = created(tmp_path)
+    keys = read_key_set(Path(installation.service_environment("requests")["STAFF_KEY_SET_FILE"]))
+    clock = clock_told_by(Path(installation.service_environment("requests")["CLOCK_SHIFT_FILE"]))
+    for seconds in (0, 86_400 * 30):
+        installation.clock_shift_file.write_text(str(seconds))
+        staff = read_staff_token(keys, installation.staff_token("s-1"), clock())
+        assert staff is not None
+        assert (staff.id, staff.roles) == ("s-1", frozenset({"privacy"}))
 
 
 def test_ports_are_kept_unless_somebody_took_one_meanwhile(tmp_path: Path) -> None:

@@ -67,10 +67,14 @@ async def test_the_code_stands_nowhere_in_the_database_but_in_what_is_sent(door:
 
 
 def test_a_code_is_bound_to_its_request_and_to_the_key() -> None:
-    codes = {code_of(key, named(request)) for key in ("a key", "another key") for request in ("one", "another")}
+    codes = {
+        code_of(key, named(request), ANNA.account_id)
+        for key in ("a key", "another key")
+        for request in ("one", "another")
+    }
 
     assert len(codes) == 4
-    assert code_of("a key", named("one")) in codes
+    assert code_of("a key", named("one"), ANNA.account_id) in codes
 
 
 async def test_of_forty_codes_at_once_three_are_looked_at(door: Door) -> None:

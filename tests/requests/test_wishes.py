@@ -118,7 +118,7 @@ async def test_the_same_key_for_another_value_is_told(door: Door) -> None:
     [
         {"kind": "curiosity"},
         {"kind": "correction", "values": {}},
-        {"kind": "correction", "values": {"email": "eve@mail.example"}},
+        {"kind": "correction", "values": {"password": "the heron reads at dusk"}},
         {"kind": "correction", "values": {"nickname": "a\u0000b"}},
         {"kind": "deletion", "categories": []},
         {"kind": "deletion", "categories": ["everything"]},

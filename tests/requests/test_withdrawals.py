@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from services.requests.commands import AddFeedback, Submit
+from services.requests.codes import code_of
+from services.requests.commands import AddFeedback, ShowCode, Submit
 from shared.contracts.app import FeedbackSubmitted
 from shared.contracts.requests import Channel, Kind
 from shared.contracts.topics import FEEDBACK
@@ -55,9 +56,14 @@ async def said(requests: Room, what: str) -> list[dict[str, Any]]:
 # The request
 
 
-async def test_a_withdrawal_is_ordered_at_once_as_of_the_time_of_the_wish(room: OpenRoom) -> None:
+async def test_a_withdrawal_is_ordered_as_soon_as_it_is_known_who_asks_as_of_the_time_of_the_wish(
+    room: OpenRoom,
+) -> None:
     requests = await room("requests")
-    await requests.does(WISH)
+    await requests.does(replace(WISH, channel=Channel.MAIL, known=False))
+    requests.clock.now += HOUR
+    code = code_of(requests.settings.internal_token, WISH.request_id, WISH.account_id)
+    await requests.does(ShowCode(account_id=ANNA.account_id, request_id=WISH.request_id, code=code))
 
     (order,) = await said(requests, "WithdrawalOrdered")
     assert order["scopes"] == [{"purpose": "collection", "service": "device"}]

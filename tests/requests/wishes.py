@@ -82,7 +82,7 @@ def reference_of(person: Person, kind: Kind | None = Kind.ACCESS, *words: object
 
 def code_for(room: Room, request: Request) -> str:
     """Read the code as its mail says it."""
-    return code_of(room.settings.internal_token, request.request_id)
+    return code_of(room.settings.internal_token, request.request_id, request.account_id)
 
 
 async def time_passes(room: Room, by: timedelta) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -19,7 +19,7 @@ from services.account.commands import (
     SpendTry,
     StartCancellation,
 )
-from services.account.domain.cancellations import TOKEN_LIFE, Scheduled
+from services.account.domain.cancellations import TOKEN_LIFE, Scheduled, wait
 from services.account.passwords import MAX_LENGTH, Passwords
 from services.account.repository import cancellations
 from services.account.settings import Settings
@@ -45,6 +45,12 @@ WILL_GO = (
 STOPS_WORKING = ("log-in on every device", "bound devices, which can then be bound by somebody else")
 
 
+class Start(Body):
+    """Whether a copy of the data comes first: the account is cancelled once it has been fetched, or after 30 days."""
+
+    package: Literal["first", "none"] = "none"
+
+
 class Token(Body):
     """The token that starting a cancellation gave."""
 
@@ -58,12 +64,18 @@ class Confirmation(Token):
 
 
 @router.post("/cancellations", status_code=HTTPStatus.CREATED)
-async def start_cancellation(person: AskingStill, service: Running, key: IdempotencyKey = None) -> dict[str, Any]:
+async def start_cancellation(
+    person: AskingStill, service: Running, body: Start | None = None, key: IdempotencyKey = None
+) -> dict[str, Any]:
     """First tap: what will go and what stops working; a reference to keep, and a token for ten minutes."""
     reference = random_secret() if key is None else digest("cancellation", str(person.account_id), key)[:43]
     token, expires_at = random_secret(), service.clock() + TOKEN_LIFE
     command = StartCancellation(
-        account_id=person.account_id, reference=reference, token_digest=digest(token), expires_at=expires_at
+        account_id=person.account_id,
+        reference=reference,
+        token_digest=digest(token),
+        expires_at=expires_at,
+        package_first=body is not None and body.package == "first",
     )
     await done(service, command)
     return {
@@ -125,7 +137,8 @@ async def _confirmed(
     if not await passwords.fits(password, kept):
         raise Problem(HTTPStatus.FORBIDDEN, "password-wrong")
     try:
-        return await done(service, _third_tap(account_id, reference, token, service.clock(), settings))
+        held_back = await _held_back(service, reference, settings)
+        return await done(service, _third_tap(account_id, reference, token, service.clock(), held_back))
     except Exception:
         # The password was right: whoever has to ask again because of us is not locked out by it.
         async with service.engine.begin() as connection:
@@ -133,10 +146,17 @@ async def _confirmed(
         raise
 
 
-def _third_tap(account_id: UUID, reference: str, token: str, now: datetime, settings: Settings) -> Command:
-    if not settings.cooling_off_days:
+async def _held_back(service: Service, reference: str, settings: Settings) -> timedelta:
+    """Find for how long the cancellation is held back: to think it over, and for a package to be fetched."""
+    async with service.engine.connect() as connection:
+        row = await cancellations.cancellation(connection, reference)
+    return wait(timedelta(days=settings.cooling_off_days), package_first=row is not None and row.package_first)
+
+
+def _third_tap(account_id: UUID, reference: str, token: str, now: datetime, held_back: timedelta) -> Command:
+    if not held_back:
         return CancelAccount(account_id=account_id, origin=Origin.APP, token_digest=token)
-    due_at = now + timedelta(days=settings.cooling_off_days)
+    due_at = now + held_back
     return ScheduleCancellation(account_id=account_id, reference=reference, token_digest=token, due_at=due_at)
 
 

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
-from pydantic import AfterValidator, EmailStr, StringConstraints
+from pydantic import StringConstraints
 
 from services.account.domain.access import PASSWORD_TOO_COMMON
 from services.account.domain.cancellations import Declined
@@ -37,8 +37,6 @@ REMEDIES = {
 
 Password = Annotated[Text, StringConstraints(min_length=MIN_LENGTH, max_length=MAX_LENGTH)]
 GivenPassword = Annotated[Text, StringConstraints(max_length=MAX_LENGTH)]
-Email = Annotated[EmailStr, AfterValidator(str.lower)]
-"""An address as it is kept: small and capital letters make no difference."""
 Code = Annotated[str, StringConstraints(max_length=40)]
 PASSWORD_AGAIN = Limit("password-again", 10, timedelta(minutes=15))
 

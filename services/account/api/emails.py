@@ -14,7 +14,6 @@ from services.account.api.doors import (
     AskingToCollect,
     Code,
     Config,
-    Email,
     GivenPassword,
     Hashing,
     count_try,
@@ -24,6 +23,7 @@ from services.account.api.doors import (
 )
 from services.account.commands import ChangeEmail, RequestEmailChange, TellOwner, UndoEmailChange
 from services.account.domain.access import CODE_LIFE, NO_SUCH_UNDO, UNDO_LIFE
+from services.account.domain.addresses import Email
 from services.account.repository import emails, registrations
 from shared.http import Body, IdempotencyKey, id_for, refused
 from shared.security import digest, random_secret

@@ -13,7 +13,6 @@ from services.account.api.doors import (
     Asking,
     Code,
     Config,
-    Email,
     GivenPassword,
     Hashing,
     Network,
@@ -27,6 +26,7 @@ from services.account.api.doors import (
 )
 from services.account.commands import ChangePassword, RequestPasswordReset, ResetPassword
 from services.account.domain.access import CODE_WRONG, RESET_LIFE
+from services.account.domain.addresses import Email
 from services.account.passwords import is_address
 from services.account.repository import passwords as repository
 from services.account.repository import registrations

@@ -13,7 +13,6 @@ from pydantic import BaseModel, StringConstraints
 from services.account.api.doors import (
     Code,
     Config,
-    Email,
     Hashing,
     Network,
     Password,
@@ -26,6 +25,7 @@ from services.account.api.doors import (
 )
 from services.account.commands import ConfirmRegistration, Register, TellOwner
 from services.account.domain.access import CODE_LIFE
+from services.account.domain.addresses import Email
 from services.account.domain.profile import Language, Region
 from services.account.repository import registrations
 from shared.contracts.base import Text

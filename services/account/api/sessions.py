@@ -15,7 +15,6 @@ from services.account.api.doors import (
     AskingStill,
     Code,
     Config,
-    Email,
     GivenPassword,
     Hashing,
     Network,
@@ -33,6 +32,7 @@ from services.account.commands import (
     RefreshSession,
 )
 from services.account.domain.access import CREDENTIALS_WRONG, SESSION_LIFE
+from services.account.domain.addresses import Email
 from services.account.repository import sessions
 from services.account.settings import Settings
 from shared.contracts.base import Label

@@ -20,6 +20,8 @@ from shared.contracts.account import Decline, DeclineReason, Origin
 TOKEN_LIFE = timedelta(minutes=10)
 PARKED_PAYMENT_LAPSES = timedelta(days=30)
 """The latest end of the hold that a payment message which nobody could read stands for."""
+PACKAGE_WAIT = timedelta(days=30)
+"""How long a cancellation waits at the longest for the copy of the data that the person wants first."""
 PASSWORD_TRIES = 5
 TOKEN_INVALID = Refusal("cancellation-token-invalid")
 NOT_CONTINUED = Refusal("cancellation-not-continued")
@@ -43,6 +45,7 @@ class Started:
     continued: bool
     tries: int
     due_at: datetime | None
+    package_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class Scheduled:
 
     reference: str
     due_at: datetime
+    package_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -142,12 +146,27 @@ def decide_schedule(
     if state is None:
         return ACCOUNT_CLOSED
     if state.scheduled:
-        return Scheduled(state.scheduled.reference, state.scheduled.due_at or now)
+        scheduled = state.scheduled
+        return Scheduled(scheduled.reference, scheduled.due_at or now, scheduled.package_first)
     confirmed = _confirmed(state, command.token_digest, now)
     if isinstance(confirmed, Refusal):
         return confirmed
     postponed = declines(state)
-    return Declined(postponed) if postponed else Scheduled(command.reference, command.due_at)
+    return Declined(postponed) if postponed else Scheduled(command.reference, command.due_at, confirmed.package_first)
+
+
+def wait(cooling_off: timedelta, *, package_first: bool) -> timedelta:
+    """Say for how long a confirmed cancellation is held back at the longest."""
+    return max(cooling_off, PACKAGE_WAIT) if package_first else cooling_off
+
+
+def due_without_package(state: State | None, cooling_off: timedelta, now: datetime) -> Scheduled | None:
+    """Say when a cancellation is due that has waited for a package: not before its cooling-off period is over."""
+    scheduled = state.scheduled if state else None
+    if not scheduled or not scheduled.due_at or not scheduled.package_first:
+        return None
+    confirmed_at = scheduled.due_at - wait(cooling_off, package_first=True)
+    return Scheduled(scheduled.reference, max(now, confirmed_at + cooling_off))
 
 
 def decide_keep(state: State | None, command: KeepAccount) -> Ok | Refusal:

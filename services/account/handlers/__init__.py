@@ -13,6 +13,7 @@ from services.account.handlers import (
     profile,
     registrations,
     second_factor,
+    senders,
     sessions,
 )
 from services.account.handlers.registry import handlers
@@ -28,5 +29,6 @@ __all__ = [
     "profile",
     "registrations",
     "second_factor",
+    "senders",
     "sessions",
 ]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import cast
 from uuid import UUID, uuid4
 
 from services.account.commands import (
     CancelAccount,
     ContinueCancellation,
+    GoOnWithoutPackage,
     KeepAccount,
     ScheduleCancellation,
     SpendTry,
@@ -26,10 +29,12 @@ from services.account.domain.cancellations import (
     decide_schedule,
     decide_start,
     decide_try,
+    due_without_package,
 )
 from services.account.handlers.registry import handlers
 from services.account.models import OWNER
 from services.account.repository import cancellations, installments, registrations
+from services.account.settings import Settings
 from shared.bus import Work, closed_among
 from shared.commands import Command, EraseAccount, Refusal
 from shared.contracts.account import (
@@ -56,6 +61,7 @@ async def start_cancellation(work: Work, commands: Sequence[StartCancellation]) 
                 "token_digest": command.token_digest,
                 "started_at": work.now,
                 "expires_at": command.expires_at,
+                "package_first": command.package_first,
             }
             await cancellations.add_cancellation(work.connection, values)
         outcomes.append(outcome)
@@ -99,6 +105,17 @@ async def schedule_cancellation(
             work.announce(CancellationScheduled(**work.stamp(command), **vars(outcome)))
     await _announce_declined(work, commands, outcomes)
     return outcomes
+
+
+@handlers.of(GoOnWithoutPackage)
+async def go_on_without_package(work: Work, commands: Sequence[GoOnWithoutPackage]) -> None:
+    """Have what waited for a package be due: the clock finds it."""
+    known = await states(work, commands)
+    cooling_off = timedelta(days=cast("Settings", work.settings).cooling_off_days)
+    for command in commands:
+        if due := due_without_package(known.get(command.account_id), cooling_off, work.now):
+            changed = {"due_at": due.due_at, "package_first": False}
+            await cancellations.change_cancellation(work.connection, due.reference, **changed)
 
 
 @handlers.of(KeepAccount)

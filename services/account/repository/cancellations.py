@@ -73,12 +73,20 @@ async def load(connection: AsyncConnection, accounts: Collection[UUID]) -> dict[
 
 
 def _started(row: Row[Any]) -> Started:
-    return Started(row.reference, row.token_digest, row.expires_at, row.continued, row.tries, row.due_at)
+    return Started(
+        reference=row.reference,
+        token_digest=row.token_digest,
+        expires_at=row.expires_at,
+        continued=row.continued,
+        tries=row.tries,
+        due_at=row.due_at,
+        package_first=row.package_first,
+    )
 
 
 async def add_cancellation(connection: AsyncConnection, values: dict[str, Any]) -> None:
     """Keep a cancellation that was started; the same one again has another token from now on."""
-    token = {name: values[name] for name in ("token_digest", "expires_at")}
+    token = {name: values[name] for name in ("token_digest", "expires_at", "package_first")}
     started = upsert(Cancellation).values(continued=False, tries=0, **values)
     await connection.execute(started.on_conflict_do_update(index_elements=[Cancellation.reference], set_=token))
 
@@ -125,9 +133,10 @@ async def account_of(connection: AsyncConnection, reference: str) -> UUID | None
     return owner
 
 
-async def cancellation(connection: AsyncConnection, reference: str) -> Row[datetime, datetime | None] | None:
-    """Find until when a started cancellation can be confirmed, and when it is due if it was."""
-    query = select(Cancellation.expires_at, Cancellation.due_at).where(Cancellation.reference == reference)
+async def cancellation(connection: AsyncConnection, reference: str) -> Row[datetime, datetime | None, bool] | None:
+    """Find until when a started cancellation can be confirmed, when it is due if it was, and what comes first."""
+    shown = select(Cancellation.expires_at, Cancellation.due_at, Cancellation.package_first)
+    query = shown.where(Cancellation.reference == reference)
     return (await connection.execute(query)).first()
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from services.requests.api import feedback, orders, packages, requests, staff
+from services.requests.api import feedback, intake, orders, packages, requests, staff
 
 router = APIRouter()
-for door in (orders, feedback, requests, packages, staff):
+for door in (orders, feedback, intake, requests, packages, staff):
     router.include_router(door.router)

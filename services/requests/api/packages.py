@@ -19,7 +19,7 @@ from services.requests.repository import packages
 from shared.http import Body, done, refused
 from shared.security import digest
 from shared.service import Running, Service
-from shared.sessions import Asking
+from shared.sessions import AskingStill
 from shared.throttle import Limit, spend
 
 router = APIRouter(prefix="/v1", tags=["packages"])
@@ -56,7 +56,7 @@ class Package(BaseModel):
 
 
 @router.get("/packages")
-async def list_packages(person: Asking, service: Running) -> list[Package]:
+async def list_packages(person: AskingStill, service: Running) -> list[Package]:
     """List the packages that one can fetch now."""
     async with service.engine.connect() as connection:
         found = await packages.of_account(connection, person.account_id)
@@ -64,13 +64,13 @@ async def list_packages(person: Asking, service: Running) -> list[Package]:
 
 
 @router.get("/packages/{request_id}", response_class=Zip)
-async def fetch_package(request_id: UUID, person: Asking, service: Running) -> Zip:
+async def fetch_package(request_id: UUID, person: AskingStill, service: Running) -> Zip:
     """Fetch a package of one's own: a ZIP."""
     return await _fetched(service, OpenPackage(account_id=person.account_id, request_id=request_id))
 
 
 @router.post("/packages/{request_id}/arrived", status_code=HTTPStatus.NO_CONTENT)
-async def package_arrived(request_id: UUID, person: Asking, service: Running) -> None:
+async def package_arrived(request_id: UUID, person: AskingStill, service: Running) -> None:
     """Say that one has it: here it is erased."""
     await done(service.bus, EndPackage(account_id=person.account_id, request_id=request_id, arrived=True))
 

@@ -21,7 +21,7 @@ from shared.http import Body, IdempotencyKey, Problem, Reference, done, id_for, 
 from shared.pages import After, Cursor, Limit, Page, page
 from shared.security import Person, digest, random_secret
 from shared.service import Running, Service
-from shared.sessions import Asking
+from shared.sessions import AskingStill
 from shared.throttle import Limit as TryLimit
 from shared.throttle import spend
 
@@ -56,7 +56,9 @@ async def see_ways(service: Running, region: Annotated[str | None, Query(max_len
 
 
 @router.post("", status_code=HTTPStatus.CREATED)
-async def submit_request(wish: AnyWish, person: Asking, service: Running, key: IdempotencyKey = None) -> Submitted:
+async def submit_request(
+    wish: AnyWish, person: AskingStill, service: Running, key: IdempotencyKey = None
+) -> Submitted:
     """Ask for a copy, a correction, a deletion or the end of consent. The same open wish again is that one."""
     await count(service, BY_PERSON, person.account_id)
     reference = random_secret() if key is None else digest("reference", str(person.account_id), key)[:43]
@@ -95,7 +97,9 @@ async def count(service: Service, limit: TryLimit, subject: object) -> None:
 
 
 @router.get("")
-async def list_requests(person: Asking, service: Running, limit: Limit = 100, after: After = None) -> Page[Submitted]:
+async def list_requests(
+    person: AskingStill, service: Running, limit: Limit = 100, after: After = None
+) -> Page[Submitted]:
     """List what one has asked for, latest first."""
     async with service.engine.connect() as connection:
         found = await cases.of_account(connection, person.account_id, limit, after)
@@ -119,7 +123,7 @@ async def _found(service: Service, reference: str, person: Person | None = None)
 
 
 @router.get("/{reference}/said")
-async def see_said(reference: Reference, person: Asking, service: Running) -> list[Said]:
+async def see_said(reference: Reference, person: AskingStill, service: Running) -> list[Said]:
     """See what was asked and decided, in words."""
     request = await _found(service, reference, person)
     async with service.engine.connect() as connection:
@@ -135,7 +139,7 @@ class Answer(Body):
 
 @router.post("/{reference}/answer")
 async def answer_question(
-    reference: Reference, body: Answer, person: Asking, service: Running, key: IdempotencyKey = None
+    reference: Reference, body: Answer, person: AskingStill, service: Running, key: IdempotencyKey = None
 ) -> Status:
     """Answer what staff has asked."""
     request = await _found(service, reference, person)
@@ -153,7 +157,7 @@ async def answer_question(
 
 
 @router.post("/{reference}/fee")
-async def accept_fee(reference: Reference, person: Asking, service: Running) -> Status:
+async def accept_fee(reference: Reference, person: AskingStill, service: Running) -> Status:
     """Accept the declared costs."""
     request = await _found(service, reference, person)
     return Status.of(await done(service.bus, AcceptFee(account_id=person.account_id, request_id=request.request_id)))

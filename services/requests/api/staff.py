@@ -10,7 +10,7 @@ from math import floor
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
@@ -18,6 +18,7 @@ from services.requests.api.wishes import AnyWish, Said, Status, Words
 from services.requests.commands import (
     Accept,
     AcceptInPart,
+    AskContact,
     AskPerson,
     AskPreview,
     Classify,
@@ -36,7 +37,7 @@ from services.requests.domain.audit import fault_in
 from services.requests.domain.cases import Request as Case
 from services.requests.law import law_named
 from services.requests.preview import owing, preview
-from services.requests.repository import cases, deletions, orders
+from services.requests.repository import cases, deletions, mails, orders
 from services.requests.settings import Settings
 from shared.contracts.base import Label, Text
 from shared.contracts.receipts import Item
@@ -94,6 +95,17 @@ class Written(BaseModel):
     text: str | None
     values: dict[str, str | None] | None
     written_at: datetime
+    proven: bool = Field(description="False for a mail: anybody can write one in somebody's name.")
+
+
+class Attached(BaseModel):
+    """A file that came with a mail: kept, or only named."""
+
+    mail_id: UUID
+    number: int
+    name: str
+    media_type: str
+    kept: bool
 
 
 class Evidence(BaseModel):
@@ -114,6 +126,7 @@ class Whole(Waiting):
     grounds: list[Ground]
     words: list[Written]
     evidence: list[Evidence]
+    attachments: list[Attached]
     decisions: list[Said]
 
 
@@ -173,6 +186,12 @@ class Given(Body):
 
     authority: Authority
     note: Note
+
+
+class Named(Body):
+    """For whom somebody says to write: an address, as it stands in the mail."""
+
+    address: Annotated[Text, StringConstraints(min_length=3, max_length=254)]
 
 
 class Judgement(Body):
@@ -274,6 +293,7 @@ async def see_whole(request_id: UUID, _: Deciding, service: Running) -> Whole:
         written = {
             "words": await cases.words(connection, request_id),
             "evidence": await cases.evidence(connection, request_id),
+            "attachments": await mails.attachments(connection, request_id),
             "decisions": await cases.decisions(connection, request_id),
         }
     known = {"scope": request.scope, "law": request.law, "grounds": sorted(law_named(request.law).grounds)}
@@ -362,6 +382,25 @@ async def judge_evidence(
     """Judge an authority; accepted, it is known who asks."""
     judged = {"evidence_id": evidence_id, "accepted": body.accepted}
     return await _do(service, staff, request_id, JudgeEvidence, **judged)
+
+
+@router.get("/{request_id}/attachments/{mail_id}/{number}", response_class=Response)
+async def see_attachment(
+    request_id: UUID, mail_id: UUID, number: Annotated[int, Path(ge=1, lt=2**31)], _: Deciding, service: Running
+) -> Response:
+    """Fetch what is attached to a mail, as a file to be saved: it is a stranger's."""
+    async with service.engine.connect() as connection:
+        content = await mails.attachment(connection, request_id, mail_id, number)
+    if content is None:
+        raise Problem(HTTPStatus.NOT_FOUND, "no-such-attachment", "Not there, or only named.")
+    headers = {"Content-Disposition": 'attachment; filename="attachment"'}
+    return Response(content, media_type="application/octet-stream", headers=headers)
+
+
+@router.post("/{request_id}/contact")
+async def ask_contact(request_id: UUID, body: Named, staff: Deciding, service: Running) -> Waiting:
+    """Have the person for whom somebody writes confirm it. The answer is the same whether there is an account."""
+    return await _do(service, staff, request_id, AskContact, address=body.address)
 
 
 @router.post("/{request_id}/kind")

@@ -45,6 +45,7 @@ class Step(StrEnum):
     VERIFY = "verify"
     EXPIRE = "expire"
     JOIN = "join"
+    THREAD = "thread"
     ASK = "ask"
     ANSWER = "answer"
     PAUSE = "pause"
@@ -80,6 +81,7 @@ TRANSITIONS: Mapping[tuple[State, Step], State] = {
     (State.UNVERIFIED, Step.CLASSIFY): State.UNVERIFIED,
     (State.UNVERIFIED, Step.VERIFY): State.OPEN,
     (State.UNVERIFIED, Step.EXPIRE): State.NOT_IDENTIFIED,
+    (State.UNVERIFIED, Step.THREAD): State.JOINED,
     (State.OPEN, Step.CLASSIFY): State.OPEN,
     (State.OPEN, Step.JOIN): State.JOINED,
     (State.OPEN, Step.ASK): State.ASKED,
@@ -254,7 +256,10 @@ def decide_classify(request: Request, kind: Kind, scope: Mapping[str, Any], now:
 
 
 def accepted_at_once(request: Request, law: Law, now: datetime, last_access: datetime | None) -> bool:
-    """Tell whether nobody has to judge it: a first access in twelve months, a correction, any withdrawal."""
+    """Tell whether nobody has to judge it: a first access in twelve months, a correction, any withdrawal.
+
+    What a mail says to wish is not read yet: it names no fields and no purposes, and somebody has to.
+    """
     if request.kind is None or request.state is not State.OPEN:
         return False
     if request.kind in law.check_needed and not request.known:
@@ -263,7 +268,7 @@ def accepted_at_once(request: Request, law: Law, now: datetime, last_access: dat
         return is_free(now, last_access)
     if request.kind is Kind.CORRECTION:
         return bool(request.scope.get("fields"))
-    return request.kind is Kind.WITHDRAWAL
+    return request.kind is Kind.WITHDRAWAL and bool(request.scope)
 
 
 def is_free(now: datetime, last_access: datetime | None) -> bool:

@@ -27,7 +27,6 @@ from services.requests.handlers.registry import handlers
 from services.requests.repository import cases, orders, packages
 from services.requests.sealing import Chunks, new_pair, read_wrapping
 from services.requests.settings import Settings
-from shared import failpoints
 from shared.bus import Work
 from shared.commands import Command, Refusal
 from shared.contracts.requests import ExportOrdered, PackageEnded, PersonTold
@@ -148,7 +147,6 @@ async def _finish(work: Work, command: FinishPackage) -> Refusal | None:
     made = {"made_at": work.now, "attempt": command.chunk.attempt, "chunks": command.chunk.number, "ends_at": ends_at}
     kept = {"content_key": command.content_key, "size": command.size, "link_digest": digest(command.link)}
     await packages.finish(work.connection, command, made | kept)
-    failpoints.reach("package.made")
     told: dict[str, Any] = {"fetch_by": ends_at, "package_link": command.link, "missing": command.missing}
     await fulfil(work, command, command.request_id, notice="package-ready", **told)
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -12,11 +13,13 @@ from services.requests.commands import OnRequest
 from services.requests.domain.audit import line_after
 from services.requests.domain.cases import NO_SUCH_REQUEST, Request, Step, ends_with_account, look_at, stepped
 from services.requests.law import Law, law_named
-from services.requests.repository import cases
+from services.requests.repository import cases, mails
 from shared.bus import Work
 from shared.commands import Command, Refusal
 from shared.contracts.requests import PersonTold, RequestEnded, RequestFulfilled
+from shared.throttle import Limit, spend
 
+CODES = Limit("codes-by-account", 5, timedelta(hours=24))
 C = TypeVar("C", bound=Command)
 Outcome = Request | Refusal | None
 
@@ -74,8 +77,15 @@ async def tell(work: Work, command: Command, request: Request, notice: str, **pa
 
 
 async def ask_who(work: Work, command: Command, request: Request, notice: str = "prove-it-is-you") -> None:
-    """Send the code to the account's contact, wherever the wish came from."""
-    code = code_of(work.settings.internal_token, request.request_id)
+    """Send the code to the account's contact, wherever the wish came from, but not more often than a person writes.
+
+    Counted apart where the relay vouches for the sender: nobody can use up what a real one needs.
+    """
+    mail = await mails.begun_by(work.connection, request.request_id)
+    vouched = mail is not None and mail.authenticated
+    if await spend(work.connection, work.now, CODES.at(work.settings, f"{vouched}/{request.account_id}")):
+        return
+    code = code_of(work.settings.internal_token, request.request_id, request.account_id)
     await tell(work, command, request, notice, code=code, expires_at=request.ends_at)
 
 

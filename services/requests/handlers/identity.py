@@ -21,7 +21,7 @@ async def show_code(work: Work, command: ShowCode) -> Outcome:
     request = await taken(work, command)
     if isinstance(request, Refusal):
         return request
-    right = is_code(work.settings.internal_token, request.request_id, command.code)
+    right = is_code(work.settings.internal_token, request.request_id, request.account_id, command.code)
     after, refusal = decide_code(request, work.now, right=right)
     kept = await keep(work, after, command.actor)
     return refusal or await _known(work, command, kept)

@@ -5,7 +5,6 @@ A file is written while its rows are read: of an owner that has sent very much n
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from joserfc.errors import JoseError
+from pydantic_core import to_json
 
 from services.requests.package.archive import Archive
 from services.requests.package.forms import Csv, Json, View
@@ -76,7 +76,7 @@ async def fill(archive: Archive, about: About, answers: Sequence[Answer], flush:
             page(manifest, {key: views for each in read for key, views in each.views.items()}, _language(read))
         )
     with archive.file("manifest.json") as file:
-        file.write(json.dumps(manifest | {"files": archive.files}, indent=1, ensure_ascii=False).encode())
+        file.write(to_json(manifest | {"files": archive.files}, indent=1))
     return missing
 
 

@@ -72,7 +72,10 @@ class Sheet:
     sample: list[Values] = field(default_factory=list)
 
     def take(self, values: Values) -> None:
-        """Count a row, and keep one of the first to be shown."""
+        """Count a row, and keep one of the first to be shown. ValueError where it has not all columns."""
+        if len(values) != len(self.head.columns):
+            msg = "not the columns of its table"
+            raise ValueError(msg)
         self.counts.update(c for c in self.categories if self.head.holds(values, c))
         if len(self.sample) < SAMPLE:
             self.sample.append(values)

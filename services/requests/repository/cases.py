@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, RowMapping, func, insert, or_, select, tuple_, update
+from sqlalchemy import Row, RowMapping, exists, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,6 +15,8 @@ from services.requests.domain.audit import Line
 from services.requests.domain.cases import Request, State
 from services.requests.models import (
     AuditLine,
+    MailAttachment,
+    ReceivedMail,
     RequestDecision,
     RequestEvidence,
     RequestReference,
@@ -28,6 +30,8 @@ WORDS_KEPT: Mapping[Any, timedelta] = {
     RequestWords: timedelta(days=90),
     RequestEvidence: timedelta(days=30),
     RequestDecision: timedelta(days=365),
+    ReceivedMail: timedelta(days=90),
+    MailAttachment: timedelta(days=30),
 }
 """How long what was written is kept after the end of its request."""
 NOT_ENDED = RequestRow.ended_at.is_(None)
@@ -54,7 +58,7 @@ async def see(connection: AsyncConnection, request_id: UUID) -> Request | None:
 
 
 def _request(row: Row[Any]) -> Request:
-    values = {name: value for name, value in row._mapping.items() if name != "reference"}  # noqa: SLF001 - its public name
+    values = {name: value for name, value in row._asdict().items() if name != "reference"}
     return Request(
         **values
         | {
@@ -169,7 +173,7 @@ async def queue(connection: AsyncConnection, limit: int, after: Cursor | None) -
 
 async def add_words(connection: AsyncConnection, values: Mapping[str, Any], now: datetime) -> None:
     """Keep what a person has written or wishes; what is kept already stays as it is."""
-    row = {"text": None, "values": None, "message_id": None, "written_at": now, "ends_at": _far(now), **values}
+    row = {"text": None, "values": None, "message_id": None, "written_at": now, "ends_at": far(now), **values}
     await connection.execute(upsert(RequestWords).on_conflict_do_nothing(), row)
 
 
@@ -181,15 +185,16 @@ async def read_as(connection: AsyncConnection, values: Mapping[str, Any], now: d
 
 
 async def words(connection: AsyncConnection, request_id: UUID) -> Sequence[RowMapping]:
-    """Read what a person has written about a request, the oldest first."""
-    query = select(RequestWords.text, RequestWords.values, RequestWords.written_at)
+    """Read what a person has written about a request, the oldest first, and whether it is proven who it was."""
+    proven = (~exists().where(ReceivedMail.id == RequestWords.id)).label("proven")
+    query = select(RequestWords.text, RequestWords.values, RequestWords.written_at, proven)
     mine = query.where(RequestWords.request_id == request_id).order_by(RequestWords.written_at, RequestWords.id)
     return (await connection.execute(mine)).mappings().all()
 
 
 async def add_decision(connection: AsyncConnection, values: Mapping[str, Any], now: datetime, *, ended: bool) -> None:
     """Keep what was told about a request, which may have ended by it."""
-    ends_at = now + WORDS_KEPT[RequestDecision] if ended else _far(now)
+    ends_at = now + WORDS_KEPT[RequestDecision] if ended else far(now)
     await connection.execute(insert(RequestDecision), {**values, "said_at": now, "ends_at": ends_at})
 
 
@@ -202,7 +207,7 @@ async def decisions(connection: AsyncConnection, request_id: UUID) -> Sequence[R
 
 async def add_evidence(connection: AsyncConnection, values: Mapping[str, Any], now: datetime) -> None:
     """Keep what shows an authority; what is kept already stays as it is."""
-    row = {**values, "given_at": now, "accepted": None, "ends_at": _far(now)}
+    row = {**values, "given_at": now, "accepted": None, "ends_at": far(now)}
     await connection.execute(upsert(RequestEvidence).on_conflict_do_nothing(), row)
 
 
@@ -226,7 +231,7 @@ async def end_words(connection: AsyncConnection, request_id: UUID, now: datetime
         await connection.execute(mine.values(ends_at=now + kept))
 
 
-def _far(now: datetime) -> datetime:
+def far(now: datetime) -> datetime:
     """Give an end to what was written about a request that has not ended: it will be an earlier one."""
     return now + timedelta(days=730)
 
@@ -237,4 +242,4 @@ def _far(now: datetime) -> datetime:
 async def chain(connection: AsyncConnection, request_id: UUID) -> list[Line]:
     """Read the audit chain of a request."""
     query = select(AuditLine).where(AuditLine.request_id == request_id).order_by(AuditLine.number)
-    return [Line(**row._mapping) for row in await connection.execute(query)]  # noqa: SLF001 - its public name
+    return [Line(**row._asdict()) for row in await connection.execute(query)]

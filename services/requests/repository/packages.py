@@ -16,8 +16,8 @@ from services.requests.commands import Chunk, FinishPackage, OnRequest, TakeExpo
 from services.requests.domain.exports import Due
 from services.requests.models import ExportDue, ExportPart, Package, PackageChunk
 
-AT_ONCE = 20
-"""So many packages are looked up at once to be made."""
+AT_ONCE = 10
+"""So many packages are made at once: of each, a part of every owner's is in memory."""
 NOT_MADE = Package.made_at.is_(None)
 _THESE = bindparam("requests", type_=ARRAY(Uuid))
 

@@ -23,6 +23,7 @@ def upgrade() -> None:
     _words()
     _packages()
     _deletions_and_corrections()
+    _mails()
 
 
 # Requests
@@ -185,3 +186,30 @@ def _deletions_and_corrections() -> None:
         )
         owed = sa.text(f"{answered_at} IS NULL")
         op.create_index(f"{table}_owed", table, ["asked_at"], postgresql_where=owed)
+
+
+# By mail
+
+
+def _mails() -> None:
+    op.create_table(
+        "mails",
+        *_of_account(),
+        sa.Column("sender", sa.Text),
+        sa.Column("answers", sa.ARRAY(sa.Uuid), nullable=False),
+        sa.Column("authenticated", sa.Boolean, nullable=False),
+        sa.Column("ends_at", MOMENT, nullable=False),
+    )
+    op.create_table(
+        "mail_attachments",
+        sa.Column("mail_id", sa.Uuid, primary_key=True),
+        sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+        *(sa.Column(name, sa.Uuid, nullable=False) for name in ("request_id", "account_id")),
+        *(sa.Column(name, sa.Text, nullable=False) for name in ("name", "media_type")),
+        sa.Column("content", sa.LargeBinary),
+        sa.Column("ends_at", MOMENT, nullable=False),
+    )
+    for table in ("mails", "mail_attachments"):
+        for name, column in (("account", "account_id"), ("request", "request_id"), ("end", "ends_at")):
+            op.create_index(f"{table}_{name}", table, [column])
+    silence_statistics([("mail_attachments", column) for column in ("name", "media_type", "content")])

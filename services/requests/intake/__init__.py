@@ -1,0 +1,1 @@
+"""The privacy mailbox: how a mail comes in, and what it says."""
