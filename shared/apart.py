@@ -164,10 +164,12 @@ class Apart:
         given = await _given(work, commands)
         for command in commands:
             marks = given.get(command.order_id, [])
-            for mark in [mark for mark in marks if not mark["erased"]]:
+            due = [mark for mark in marks if not mark["erased"]]
+            for mark in due:
                 await self._go_on(work, command, mark)
             failpoints.reach("owner.part")
-            _announce(work, command, marks)
+            if due:
+                _announce(work, command, marks)
 
     async def _go_on(self, work: Work, command: ContinueCategories, mark: dict[str, Any]) -> None:
         parts = [portion for portion in self._portions[Category(mark["category"])] if portion.many]

@@ -47,9 +47,8 @@ async def test_the_devices_are_unbound_their_readings_gone_and_nobody_elses(room
     assert await device.rows("closed_accounts") == []
 
 
-@pytest.mark.usefixtures("small_parts")
 async def test_many_readings_go_in_parts_and_only_then_is_it_said_to_be_done(room: OpenRoom) -> None:
-    device = await with_readings(room, 55)
+    device = await with_readings(room, 65_000)
     await device.hears(ORDER, AGAIN)
     assert await receipts(device) == []
     for _ in range(2):
@@ -57,27 +56,25 @@ async def test_many_readings_go_in_parts_and_only_then_is_it_said_to_be_done(roo
         assert await receipts(device) == []
     await parts(device)
 
-    assert await receipts(device) == [{"device-data": 56}]
+    assert await receipts(device) == [{"device-data": 65_001}]
     assert await device.held_of(ANNA.account_id) == {}
     await device.hears(AGAIN.model_copy(update={"id": named("once more")}))
-    assert await receipts(device) == [{"device-data": 56}] * 2
+    assert await receipts(device) == [{"device-data": 65_001}] * 2
 
 
-@pytest.mark.usefixtures("small_parts")
 async def test_what_a_device_measures_that_is_bound_again_meanwhile_stays(room: OpenRoom) -> None:
-    device = await with_readings(room, 55)
+    device = await with_readings(room, 25_000)
     await device.hears(ORDER)
     await device.does(ANEW)
     await device.hears(fact(ReadingReported, ANNA, serial=SERIAL, measured_at=NOON, values={"pm25": 1.0}))
     await parts(device)
 
     assert await device.held_of(ANNA.account_id) == {"bindings": 1, "readings": 1}
-    assert await receipts(device) == [{"device-data": 56}]
+    assert await receipts(device) == [{"device-data": 25_001}]
 
 
-@pytest.mark.usefixtures("small_parts")
 async def test_by_the_same_id_a_device_is_bound_again_only_when_all_of_the_old_is_gone(room: OpenRoom) -> None:
-    device = await with_readings(room, 55)
+    device = await with_readings(room, 25_000)
     await device.hears(ORDER)
     assert await device.does(bound(ANNA)) == [NOT_AVAILABLE]
     await parts(device)

@@ -61,7 +61,7 @@ async def test_a_few_readings_go_at_once(room: OpenRoom) -> None:
     device = await with_readings(room, 100)
     await device.hears(CANCELLED)
 
-    assert await receipts(device) == [{"consent": 0, "device-data": 101, "unhandled-messages": 0}]
+    assert await receipts(device) == [{"changes": 0, "consent": 0, "device-data": 101, "unhandled-messages": 0}]
     assert await parts(device) == 0
 
 
@@ -72,7 +72,7 @@ async def test_very_many_go_in_parts_and_the_receipt_counts_all_of_them(room: Op
     assert (await device.held_of(ANNA.account_id)) == {"readings": 15_000}
 
     assert await parts(device) == 2
-    assert await receipts(device) == [{"consent": 0, "device-data": 25_001, "unhandled-messages": 0}]
+    assert await receipts(device) == [{"changes": 0, "consent": 0, "device-data": 25_001, "unhandled-messages": 0}]
     assert await device.held_of(ANNA.account_id) == {}
     assert await device.held_of(BEN.account_id) == {"readings": 7}
 
@@ -91,7 +91,7 @@ async def test_it_goes_on_after_a_kill_and_never_says_done_too_early(room: OpenR
         assert await receipts(device) == []
     assert await parts(device) == 1
 
-    assert await receipts(device) == [{"consent": 0, "device-data": 56, "unhandled-messages": 0}]
+    assert await receipts(device) == [{"changes": 0, "consent": 0, "device-data": 56, "unhandled-messages": 0}]
 
 
 @pytest.mark.usefixtures("small_parts")
@@ -102,7 +102,7 @@ async def test_an_order_repeated_meanwhile_is_answered_only_when_it_is_done(room
     await parts(device)
     await device.hears(AGAIN.model_copy(update={"id": named("again")}))
 
-    assert await receipts(device) == [{"consent": 0, "device-data": 26, "unhandled-messages": 0}] * 2
+    assert await receipts(device) == [{"changes": 0, "consent": 0, "device-data": 26, "unhandled-messages": 0}] * 2
 
 
 @pytest.mark.usefixtures("small_parts")
@@ -115,7 +115,7 @@ async def test_a_reading_that_arrives_in_the_middle_does_not_land(room: OpenRoom
     await parts(device)
 
     assert await device.held_of(ANNA.account_id) == {}
-    assert await receipts(device) == [{"consent": 0, "device-data": 26, "unhandled-messages": 0}]
+    assert await receipts(device) == [{"changes": 0, "consent": 0, "device-data": 26, "unhandled-messages": 0}]
 
 
 async def test_a_deleted_device_with_very_many_readings_is_gone_at_once_and_its_readings_in_parts(
