@@ -19,7 +19,10 @@ PYTHON_IMAGE = os.environ.get("PYTHON_IMAGE") or "python:3.11-slim"
 OURS = [*SERVICES, "mail"]
 PUBLISHED = [*SERVICES, "kafka", "postgres"]
 COMMON = {"access-token-public.pem", "database_url", "internal_token", "metrics_token"}
-SIGNING = {"access-token-private.pem", "second-factor-keys"}
+OF_ONE = {
+    "account": {"access-token-private.pem", "second-factor-keys", "sender-key"},
+    "requests": {"package-keys", "staff-token-public.json"},
+}
 
 
 @pytest.mark.parametrize("part", OURS)
@@ -47,7 +50,7 @@ async def test_what_is_published_is_published_to_this_machine_alone(compose: Com
 async def test_a_service_is_given_its_own_secrets_and_no_others(compose: Compose, service: str) -> None:
     given = (await compose("exec", "-T", service, "ls", "/run/secrets")).split()
 
-    assert set(given) == COMMON | (SIGNING if service == "account" else set())
+    assert set(given) == COMMON | OF_ONE.get(service, set())
 
 
 async def test_no_secret_stands_in_the_environment_of_a_container(compose: Compose, system: System) -> None:
