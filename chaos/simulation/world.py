@@ -129,7 +129,7 @@ class World:
         self.stores = {name: self._store(name) for name in SERVICES}
         self.rooms = {name: self._room(name) for name in SERVICES}
         for name, phase in MINIMUM.items():
-            holds = {"categories": [], "choosable": []}
+            holds: dict[str, list[str]] = {"categories": [], "choosable": []}
             owner = {"name": name, "phase": phase, **holds, "admitted_at": START, "left": False}
             self.stores["requests"].shelves["owners"].rows[(name,)] = owner
 
