@@ -29,7 +29,8 @@ AT_ONCE = 500
 _MADE = "SELECT count(*) FROM packages WHERE made_at IS NOT NULL AND account_id = ANY($1)"
 _TIMES = "SELECT ordered_at, pg_xact_commit_timestamp(xmin) FROM packages WHERE account_id = ANY($1)"
 _READINGS = (
-    "INSERT INTO readings SELECT $1, $2, now() - interval '1 day' + n * interval '1 millisecond', gen_random_uuid(),"
+    "INSERT INTO readings (account_id, binding_id, measured_at, event_id, values)"
+    " SELECT $1, $2, now() - interval '1 day' + n * interval '1 millisecond', gen_random_uuid(),"
     " jsonb_build_object('pm25', n % 100, 'humidity', 40 + n % 20) FROM generate_series(1, $3) AS n"
 )
 
