@@ -9,7 +9,20 @@ from functools import cache, singledispatch
 from itertools import product
 from typing import Any
 
-from sqlalchemy import CTE, Alias, Column, CompoundSelect, Delete, Insert, Join, Select, Table, TextClause, Update
+from sqlalchemy import (
+    ARRAY,
+    CTE,
+    Alias,
+    Column,
+    CompoundSelect,
+    Delete,
+    Insert,
+    Join,
+    Select,
+    Table,
+    TextClause,
+    Update,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql.dml import OnConflictDoUpdate
 from sqlalchemy.sql import operators
@@ -192,6 +205,8 @@ def _stored(column: Column[Any]) -> Callable[[Any], Any]:
 def _default(column: Column[Any]) -> Meaning:
     """Say what a column holds of which nothing was said."""
     default = getattr(column.server_default, "arg", None)
+    if isinstance(default, TextClause) and isinstance(column.type, ARRAY):
+        return lambda _, __: []  # the only one there is
     if isinstance(default, TextClause):
         number = json.loads(default.text)
         return lambda _, __: number
