@@ -179,8 +179,8 @@ def _(element: FunctionElement[Any]) -> Meaning:
     return meaning.dispatch(object)(element)
 
 
-def counts(element: Any) -> Callable[[Sequence[Scope], Values], int] | None:
-    """Translate a count over a group of rows; none where the expression is no such thing."""
+def counts(element: Any) -> Callable[[Sequence[Scope], Values], Any] | None:
+    """Translate what counts a group of rows, or finds the latest; none where the expression is no such thing."""
     while isinstance(element, Label):
         element = element.element
     if isinstance(element, FunctionFilter):
@@ -188,4 +188,9 @@ def counts(element: Any) -> Callable[[Sequence[Scope], Values], int] | None:
         return lambda scopes, values: sum(bool(kept(scope, values)) for scope in scopes)
     if isinstance(element, FunctionElement) and element.name == "count":
         return lambda scopes, _: len(scopes)
+    if isinstance(element, FunctionElement) and element.name == "max":
+        of = meaning(next(iter(element.clauses)))
+        return lambda scopes, values: max(
+            (found for scope in scopes if (found := of(scope, values)) is not None), default=None
+        )
     return None

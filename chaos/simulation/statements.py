@@ -9,8 +9,21 @@ from functools import cache, singledispatch
 from itertools import product
 from typing import Any
 
-from sqlalchemy import CTE, Alias, Column, CompoundSelect, Delete, Insert, Join, Select, Table, TextClause, Update
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy import (
+    ARRAY,
+    CTE,
+    Alias,
+    Column,
+    CompoundSelect,
+    Delete,
+    Insert,
+    Join,
+    Select,
+    Table,
+    TextClause,
+    Update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql.dml import OnConflictDoUpdate
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import False_, UnaryExpression
@@ -192,10 +205,11 @@ def _stored(column: Column[Any]) -> Callable[[Any], Any]:
 def _default(column: Column[Any]) -> Meaning:
     """Say what a column holds of which nothing was said."""
     default = getattr(column.server_default, "arg", None)
+    if isinstance(default, TextClause) and isinstance(column.type, ARRAY):
+        return lambda _, __: []  # the only one there is
     if isinstance(default, TextClause):
-        literal = default.text.strip("'")
-        value = [] if isinstance(column.type, ARRAY) and literal == "{}" else json.loads(literal)
-        return lambda _, __: value
+        number = json.loads(default.text)
+        return lambda _, __: number
     if isinstance(default, False_) or default is not None:
         return meaning(default)
     return lambda _, __: None

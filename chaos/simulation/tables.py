@@ -46,7 +46,7 @@ class Unique:
     applies: Callable[[Row], bool]
 
     def key(self, row: Row) -> Key | None:
-        """Give what must be unique of this row, if anything must: what is not there is like nothing else."""
+        """Give what must be unique of this row, if anything must: to PostgreSQL no null is like another."""
         key = tuple(row[name] for name in self.columns)
         return key if self.applies(row) and None not in key else None
 
