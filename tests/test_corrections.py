@@ -146,7 +146,7 @@ async def test_a_repeated_order_is_answered_the_same_and_undoes_nothing(house: H
     order = fact(AccountCorrectionOrdered, ANNA, request_id=named("r"), values={"nickname": "Annika"})
     await house["account"].hears(order)
     await house["account"].does(ChangeProfile(account_id=ANNA.account_id, changes={"nickname": "Anna"}))
-    await house["account"].hears(order.model_copy(update={"id": named("again")}))
+    await house["account"].hears(order.model_copy(update={"id": named("again", "corrected")}))
 
     assert await nickname(house) == "Anna"
     first, second = await house["account"].announced()
