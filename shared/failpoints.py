@@ -40,7 +40,6 @@ POINTS = {
     "purge.due": "a personal topic is to be emptied, nothing is deleted",
     "purge.deleted": "the broker has deleted up to a position",
     "reminder.found": "open orders are to be repeated, none is",
-    "watcher.found": "it is known which requests time brings something to, nothing is done",
     "due.found": "it is known what the clock brings, nothing is done",
 }
 """Every point, by its name in the code: where its service stands when it is reached."""

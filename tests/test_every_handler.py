@@ -190,7 +190,7 @@ Arrival = Command | Event | str
 
 WHO, BINDING, OWED = ANNA.account_id, named("binding"), named("owed")
 NOT_OF_THE_ACCOUNT = ("inbox", "positions")
-ABOUT_NO_PERSON = (AdmitOwner, ReleaseOwner)
+ABOUT_NO_PERSON = (AdmitOwner, ReleaseOwner, TakeMail)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from services.requests.commands import PassTime
 from services.requests.repository import cases
-from shared import failpoints
 from shared.background import again_and_again, at_once
 from shared.service import Service
 
@@ -20,6 +19,4 @@ async def watch_once(service: Service) -> None:
     """Do what is due now; two replicas that find the same do it once."""
     async with service.engine.connect() as connection:
         found = await cases.to_look_at(connection, service.clock())
-    if found:
-        failpoints.reach("watcher.found")
     await at_once(service.bus, [PassTime(account_id=row.account_id, request_id=row.request_id) for row in found])
