@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared import failpoints, personal_data
+from shared import personal_data
 from shared.bus import Work
 from shared.commands import Command, ContinueCategories, CountData, EraseCategories
 from shared.contracts.receipts import DataCounted, DataErased, Item, Outcome
@@ -120,16 +120,13 @@ class Apart:
         return fresh
 
     async def _erase(self, work: Work, command: EraseCategories) -> list[dict[str, Any]]:
-        failpoints.reach("owner.erasing")
         marks = [
             await self._erased(work, command, category)
             for category in self.categories
             if category in command.categories
         ]
-        failpoints.reach("owner.erased")
         if marks:
             await work.connection.execute(insert(CategoryMark), marks)
-        failpoints.reach("owner.marked")
         return marks
 
     async def _erased(self, work: Work, command: EraseCategories, category: Category) -> dict[str, Any]:
@@ -167,7 +164,6 @@ class Apart:
             due = [mark for mark in marks if not mark["erased"]]
             for mark in due:
                 await self._go_on(work, command, mark)
-            failpoints.reach("owner.part")
             if due:
                 _announce(work, command, marks)
 
