@@ -81,7 +81,7 @@ class Vault:
         if not self.package_keys_file.exists():
             write_secret(self.package_keys_file, urlsafe_b64encode(secrets.token_bytes(32)))
         if not self.sender_key_file.exists():
-            write_secret(self.sender_key_file, secrets.token_bytes(32))
+            write_secret(self.sender_key_file, urlsafe_b64encode(secrets.token_bytes(32)))
 
     def secret(self, name: str) -> str:
         """Read the random secret of that name; whoever asks first makes it."""

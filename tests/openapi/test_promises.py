@@ -17,6 +17,7 @@ DONE_ONCE_WITHOUT_A_KEY = {
     "account POST /v1/account/second-factor": "a secret that was prepared before is replaced",
     "account POST /v1/account/agreements": "the version is its key",
     "requests POST /v1/package-links/{link}/code": "a new code takes the place of the one before",
+    "requests POST /v1/staff/requests/{request_id}/preview": "to count anew once more is to count anew",
 }
 SHORT_LISTS = {
     "account GET /v1/account/agreements": "one for each version of the policy",

@@ -72,13 +72,6 @@ async def test_a_withdrawal_is_ordered_as_soon_as_it_is_known_who_asks_as_of_the
     assert [row["state"] for row in await requests.rows("requests")] == ["accepted"]
 
 
-async def test_who_names_no_scope_withdraws_all_of_it(room: OpenRoom) -> None:
-    requests = await room("requests")
-    await requests.does(Submit(**{**vars(WISH), "scope": {}}))
-
-    assert [each["whole_policy"] for each in await said(requests, "WithdrawalOrdered")] == [True]
-
-
 async def test_when_account_has_withdrawn_it_the_request_is_fulfilled_and_the_person_told_once(
     room: OpenRoom,
 ) -> None:

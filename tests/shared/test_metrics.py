@@ -94,7 +94,7 @@ async def test_what_fails_is_counted_by_its_reason_and_stands_on_the_shelf(
     requests = await room("requests")
     _, before = await told_by(requests)
     await requests.reads(FEEDBACK, raw_record(FEEDBACK, b"{"))
-    monkeypatch.setattr("services.requests.repository.add_feedback", _broken)
+    monkeypatch.setattr("services.requests.repository.feedback.add_feedback", _broken)
     await requests.hears(feedback(ANNA))
     _, after = await told_by(requests)
     for reason in ("unreadable", "failed"):

@@ -25,9 +25,9 @@ COLLECTING = needed(Needs.COLLECTION, OWNER.name)
 
 
 async def carry_out(work: Work, command: Command, request: Request) -> None:
-    """Have account write it into the ledger, as of when it was wished; who names no scope withdraws all of it."""
+    """Have account write it into the ledger, as of when it was wished."""
     scopes = tuple(request.scope.get("scopes", ()))
-    whole_policy = request.scope.get("whole_policy", False) or not scopes
+    whole_policy = request.scope.get("whole_policy", False)
     stamp = {**work.stamp(command), "occurred_at": request.received_at}
     work.announce(WithdrawalOrdered(**stamp, request_id=request.request_id, scopes=scopes, whole_policy=whole_policy))
 
