@@ -61,8 +61,8 @@ SABOTAGES = (
     Sabotage(
         "closed accounts are not barred",
         "shared/bus.py",
-        "        if wave[0].outlives_account or wave[0].lock is Lock.NONE:",
-        "        if wave:",
+        "        if not wave[0].outlives_account:",
+        "        if not wave:",
         ("tests/notifier/test_handlers.py::test_what_comes_after_the_erasure_brings_nobody_back",),
         (14, 1, 7),
     ),
@@ -94,8 +94,11 @@ SABOTAGES = (
     Sabotage(
         "erasure waits behind a dead letter",
         "shared/commands.py",
-        "    outlives_account: ClassVar[bool] = True\n    overrides_parked: ClassVar[bool] = True",
-        "    outlives_account: ClassVar[bool] = True",
+        (
+            "    order_id: UUID\n\n    needs: ClassVar[Needs] = Needs.NOTHING\n"
+            "    outlives_account: ClassVar[bool] = True\n    overrides_parked: ClassVar[bool] = True"
+        ),
+        "    order_id: UUID\n\n    needs: ClassVar[Needs] = Needs.NOTHING\n    outlives_account: ClassVar[bool] = True",
         (
             (
                 "tests/messaging/test_consumer.py"
@@ -178,8 +181,8 @@ SABOTAGES = (
     Sabotage(
         "nothing is purged",
         "shared/messaging/purge.py",
-        "        if not due:\n            return",
-        "        if due:\n            return",
+        "        return mine and self._purged.get(place) != here.next_offset",
+        "        return False",
         ("tests/messaging/test_purge.py::test_a_personal_topic_is_emptied_up_to_the_stored_position_and_no_further",),
         (1, 14, 7),
     ),
@@ -263,8 +266,8 @@ SABOTAGES = (
     Sabotage(
         "what is owed is erased with the account",
         "services/account/handlers/cancellations.py",
-        "    held = {order.account_id: holds for state, order in gone if (holds := _held(work, state))}",
-        "    held: dict = {}",
+        "    holds = {order.account_id: held_now for state, order in gone if (held_now := held(work, state))}",
+        "    holds: dict = {}",
         ("tests/account/test_holds.py::test_a_request_keeps_the_instalment_alone_and_says_so_in_the_receipt",),
     ),
     Sabotage(
