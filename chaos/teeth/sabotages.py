@@ -98,7 +98,10 @@ SABOTAGES = (
             "    order_id: UUID\n\n    needs: ClassVar[Needs] = Needs.NOTHING\n"
             "    outlives_account: ClassVar[bool] = True\n    overrides_parked: ClassVar[bool] = True"
         ),
-        "    order_id: UUID\n\n    needs: ClassVar[Needs] = Needs.NOTHING\n    outlives_account: ClassVar[bool] = True",
+        (
+            "    order_id: UUID\n\n    needs: ClassVar[Needs] = Needs.NOTHING\n"
+            "    outlives_account: ClassVar[bool] = True"
+        ),
         (
             (
                 "tests/messaging/test_consumer.py"
