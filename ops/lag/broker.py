@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 PATIENCE_SECONDS = 5.0
 """How long an answer is waited for."""
-PEEK_SECONDS = 2.0
+PEEK_SECONDS = 5.0
 MOST_PEEKED = 500
 """So many waiting records of a partition are looked at, to say what they are."""
 BY_OUR_RELAY = "ce_type"

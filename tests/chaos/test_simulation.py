@@ -21,9 +21,9 @@ NEXT = dict(zip(EVERY_POINT, [*EVERY_POINT[1:], EVERY_POINT[0]], strict=True))
 
 
 @pytest.fixture(autouse=True)
-def quiet() -> None:
-    """Have the services tell nothing of what is broken on purpose."""
-    logging.getLogger("shared").setLevel(logging.CRITICAL)
+def quiet(caplog: pytest.LogCaptureFixture) -> None:
+    """Have the services tell nothing of what is broken on purpose; afterwards they speak again."""
+    caplog.set_level(logging.CRITICAL, "shared")
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))
