@@ -15,6 +15,8 @@ from shared.logging import ids_of
 
 log = logging.getLogger(__name__)
 
+BREATH_SECONDS = 0.02
+"""Between two parts of what is much, so that others get through."""
 C = TypeVar("C", bound=Command)
 
 
@@ -33,6 +35,20 @@ async def again_and_again(what: str, attempt: Callable[[], Awaitable[None]], sec
         await asyncio.sleep(seconds)
 
 
+async def part_by_part(
+    what: str, bus: CommandBus, find: Callable[[], Awaitable[Sequence[Command]]], seconds: float
+) -> None:
+    """Carry out what is found, again and again until nothing is; two replicas that find the same share it."""
+
+    async def look() -> None:
+        while found := await find():
+            if await each_alone(bus, found):
+                break  # what fails is tried again after a while
+            await asyncio.sleep(BREATH_SECONDS)
+
+    await again_and_again(what, look, seconds)
+
+
 async def rest(event: asyncio.Event, seconds: float) -> None:
     """Rest for so long, or until the event is set; then it is unset."""
     with suppress(TimeoutError):
@@ -43,7 +59,12 @@ async def rest(event: asyncio.Event, seconds: float) -> None:
 
 
 async def at_once(bus: CommandBus, commands: Sequence[C]) -> list[C]:
-    """Carry out commands in one transaction, or where that fails each in its own; returns those that failed."""
+    """Carry out commands in one transaction, or where that fails each in its own; returns those that failed.
+
+    Of no commands there is no transaction, which would wake whoever waits for work.
+    """
+    if not commands:
+        return []
     try:
         await bus.execute(*commands)
     except Exception as error:

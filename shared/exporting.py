@@ -38,7 +38,7 @@ from sqlalchemy import cast as as_type
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.background import again_and_again, each_alone
+from shared.background import BREATH_SECONDS, part_by_part
 from shared.bus import CommandBus, Work
 from shared.commands import Command, ContinueExport, ExportAccount
 from shared.contracts.receipts import ExportCompleted, ExportPart
@@ -53,7 +53,6 @@ AT_ONCE = 8 * SLICE
 ROWS, MANY_ROWS, LARGE_ROWS = 100, 4_000, 2
 """How many rows are read at once: of a table, of one that can hold many, of one that holds pictures."""
 LOOK_SECONDS = 1.0
-BREATH_SECONDS = 0.02
 
 SEALED_AS = {"alg": "ECDH-ES", "enc": "A256GCM"}
 _REGISTRY = JWERegistry(algorithms=list(SEALED_AS.values()))
@@ -261,16 +260,16 @@ def _announce_end(work: Work, command: Command, course: Course) -> None:
 
 
 async def export_what_is_much(bus: CommandBus) -> None:
-    """Go on with exports, again and again; two replicas that find the same share it."""
+    """Go on with exports, for as long as the service runs."""
 
-    async def look() -> None:
-        while found := await unfinished(bus):
-            # What waits in the outbox is waited for: the relay has it in memory, and so has the broker on its disk.
-            if not await _crowded(bus) and await each_alone(bus, found):
-                break  # what fails is tried again after a while
+    async def due() -> list[Command]:
+        found = await unfinished(bus)
+        # What waits in the outbox is waited for: the relay has it in memory, and so has the broker on its disk.
+        while found and await _crowded(bus):  # noqa: ASYNC110 - the relay decides, maybe in another process
             await asyncio.sleep(BREATH_SECONDS)
+        return found
 
-    await again_and_again("exporting of much", look, LOOK_SECONDS)
+    await part_by_part("exporting of much", bus, due, LOOK_SECONDS)
 
 
 async def unfinished(bus: CommandBus) -> list[Command]:

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from shared.bus import CommandBus
 from shared.commands import Command, Refusal, Throttled
 from shared.errors import is_transient
+from shared.throttle import Counter, spend
 
 Reference = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{20,60}$")]
 """A reference in an address, as it is given out."""
@@ -129,6 +130,14 @@ def id_for(key: str | None, *scope: object) -> UUID:
         return uuid4()
     words = "\x1f".join([*map(str, scope), key]).encode()
     return UUID(bytes=sha256(words).digest()[:16], version=5)
+
+
+async def count_try(bus: CommandBus, *counters: Counter) -> None:
+    """Count a try, for good, before it is looked at; a problem where it is one too many."""
+    async with bus.engine.begin() as connection:
+        throttled = await spend(connection, bus.clock(), *counters)
+    if throttled:
+        raise refused(throttled)
 
 
 # Changing what one has seen

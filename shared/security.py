@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from shared.keys import key_id
 ALGORITHM = "EdDSA"
 AUDIENCE = "adieu"
 ACCESS_TOKEN_LIFE = timedelta(minutes=5)
+CODE_DIGITS = 8
+"""Of every code that is mailed."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +72,25 @@ def random_secret() -> str:
     return secrets.token_urlsafe(32)
 
 
+def random_code() -> str:
+    """Draw a code to be mailed."""
+    return f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}"
+
+
 def digest(*secret: str) -> str:
     """Digest a secret for keeping; the parts cannot run into each other."""
     return hashlib.sha256("\x1f".join(secret).encode()).hexdigest()
+
+
+def reference_for(key: str | None, *scope: object) -> str:
+    """Give out a reference: a secret, with a key the same each time (ADR 0012). The scope says of what, to whom."""
+    return random_secret() if key is None else digest(*map(str, scope), key)[:43]
+
+
+def with_digest(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the digest over all of a document: over its canonical JSON, so that anybody can check it."""
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+    return {**document, "sha256": hashlib.sha256(canonical).hexdigest()}
 
 
 _bearer = HTTPBearer(auto_error=False)

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from services.device import repository
 from services.device.commands import EraseBeyond, EraseReadings
 from shared import apart
-from shared.background import again_and_again, each_alone
+from shared.background import part_by_part
 from shared.commands import Command, ContinueErasure
 from shared.owner import unfinished
 from shared.service import Service
 
 LOOK_SECONDS = 1.0
-BREATH_SECONDS = 0.02
-"""Between two parts, so that others get through."""
 
 
 async def erase_what_is_much(service: Service) -> None:
-    """Look for what is left to erase, again and again; two replicas that find the same share it."""
-
-    async def look() -> None:
-        while found := await much(service):
-            if await each_alone(service.bus, found):
-                break  # what fails is tried again after a while
-            await asyncio.sleep(BREATH_SECONDS)
-
-    await again_and_again("erasing of much", look, LOOK_SECONDS)
+    """Look for what is left to erase, for as long as the service runs."""
+    await part_by_part("erasing of much", service.bus, lambda: much(service), LOOK_SECONDS)
 
 
 async def much(service: Service) -> list[Command]:

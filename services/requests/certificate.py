@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -13,6 +11,7 @@ from services.requests.rollcall import Due, Order
 from shared.contracts.receipts import ITEMS
 from shared.contracts.topics import LONGEST_PERSONAL_RETENTION, LONGEST_RETENTION
 from shared.retention import NAMELESS_KEPT
+from shared.security import with_digest
 from shared.settings import ServiceSettings
 from shared.throttle import LONGEST_PERIOD
 
@@ -68,8 +67,7 @@ def certificate(order: Order, completed_at: datetime, periods: Periods) -> dict[
         "owners": [_entry(due) for due in sorted(order.dues.values(), key=lambda due: due.owner)],
         "residue": periods.residue(completed_at),
     }
-    canonical = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
-    return document | {"sha256": hashlib.sha256(canonical).hexdigest()}
+    return with_digest(document)
 
 
 def _entry(due: Due) -> dict[str, Any]:

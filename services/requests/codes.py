@@ -6,13 +6,13 @@ import hashlib
 import hmac
 from uuid import UUID
 
-DIGITS = 8
+from shared.security import CODE_DIGITS
 
 
 def code_of(key: str, request_id: UUID, account_id: UUID) -> str:
     """Give a request its code, the same each time: a reminder repeats it. For another account it is another one."""
     drawn = hmac.new(key.encode(), f"identity\x1f{request_id}\x1f{account_id}".encode(), hashlib.sha256).digest()
-    return f"{int.from_bytes(drawn) % 10**DIGITS:0{DIGITS}d}"
+    return f"{int.from_bytes(drawn) % 10**CODE_DIGITS:0{CODE_DIGITS}d}"
 
 
 def is_code(key: str, request_id: UUID, account_id: UUID, code: str) -> bool:

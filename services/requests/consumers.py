@@ -46,7 +46,7 @@ from shared.contracts.receipts import (
 from shared.contracts.requests import Channel, Kind
 from shared.contracts.topics import ACCOUNTS, CONSENTS, EXPORTS, FEEDBACK, FEES, ORDERS, RECEIPTS
 from shared.messaging.consumer import Subscription
-from shared.security import digest
+from shared.security import reference_for
 from shared.sessions import SESSIONS_HEARD
 
 
@@ -58,7 +58,7 @@ def on_account(event: Event) -> Command | None:
                 account_id=event.account_id,
                 caused_by=event,
                 request_id=event.id,
-                reference=digest("reference", str(event.id))[:43],
+                reference=reference_for(str(event.id), "reference"),
                 kind=Kind.ACCESS,
                 channel=Channel.APP,
                 known=True,

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from services.requests.rollcall import Owner
+from shared.apart import BOUND
 from shared.commands import Refusal
 from shared.contracts.receipts import ITEMS, Item, Outcome
+from shared.security import with_digest
 
 GOOD_FOR = timedelta(hours=24)
 """How long what was counted is good enough to decide on."""
 NOT_READY = Refusal("preview-not-ready")
 NOT_APART = Refusal("category-not-apart")
-BOUND = "bound-to-account"
 NOT_ASKED_FOR = "not-asked-for"
 
 
@@ -48,8 +47,7 @@ def preview(
             if each.owner in owners
         ],
     }
-    canonical = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
-    return document | {"sha256": hashlib.sha256(canonical).hexdigest()}
+    return with_digest(document)
 
 
 def _shown(items: Sequence[Item], owner: Owner, categories: Sequence[str] | None) -> list[dict[str, Any]]:

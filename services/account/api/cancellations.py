@@ -29,6 +29,7 @@ from shared.http import Body, IdempotencyKey, Problem, Reference
 from shared.security import (
     digest,
     random_secret,
+    reference_for,
 )
 from shared.service import Running, Service
 
@@ -68,7 +69,7 @@ async def start_cancellation(
     person: AskingStill, service: Running, body: Start | None = None, key: IdempotencyKey = None
 ) -> dict[str, Any]:
     """First tap: what will go and what stops working; a reference to keep, and a token for ten minutes."""
-    reference = random_secret() if key is None else digest("cancellation", str(person.account_id), key)[:43]
+    reference = reference_for(key, "cancellation", person.account_id)
     token, expires_at = random_secret(), service.clock() + TOKEN_LIFE
     command = StartCancellation(
         account_id=person.account_id,

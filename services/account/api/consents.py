@@ -10,12 +10,12 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from services.account.api.doors import AskingStill, Config, count_try, done
+from services.account.api.doors import AskingStill, Config, done
 from services.account.commands import GiveConsent, WithdrawConsent
 from services.account.domain.consents import SCOPES, Period, stops_in
 from services.account.repository import consents
 from shared.contracts.account import POLICY, Purpose, Scope
-from shared.http import Body, Problem
+from shared.http import Body, Problem, count_try
 from shared.security import Person
 from shared.service import Running, Service
 from shared.throttle import Limit
@@ -108,7 +108,7 @@ async def _withdraw(service: Service, person: Person, scopes: tuple[str, ...]) -
 @router.post("")
 async def give(body: Scopes, person: AskingStill, service: Running, settings: Config) -> Ledger:
     """Agree again, purpose by purpose; to the whole policy again by `POST /v1/account/agreements`."""
-    await count_try(service, BY_PERSON.at(settings, person.account_id))
+    await count_try(service.bus, BY_PERSON.at(settings, person.account_id))
     await done(service, GiveConsent(account_id=person.account_id, scopes=_names(body)))
     return await _ledger(service, person)
 

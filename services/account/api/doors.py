@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import replace
 from datetime import timedelta
 from http import HTTPStatus
@@ -21,13 +20,13 @@ from shared.commands import Command, Needs
 from shared.consenting import asks
 from shared.contracts.account import DeclineReason
 from shared.contracts.base import Text
-from shared.http import Problem, refused
+from shared.http import Problem, count_try, refused
 from shared.security import (
     Person,
     token_bearer,
 )
 from shared.service import Running, Service
-from shared.throttle import Counter, Limit, forgive, spend
+from shared.throttle import Counter, Limit, forgive
 
 REMEDIES = {
     DeclineReason.UNPAID_INSTALLMENTS: "Pay the open instalments; you get a message when cancelling is possible.",
@@ -96,14 +95,6 @@ def by_network(limit: Limit, settings: Settings, network: str) -> Counter:
     return replace(limit, most=limit.most * settings.network_patience).at(settings, network)
 
 
-async def count_try(service: Service, *counters: Counter) -> None:
-    """Count a try, for good, before it is looked at; a problem where it is one too many."""
-    async with service.engine.begin() as connection:
-        throttled = await spend(connection, service.clock(), *counters)
-    if throttled:
-        raise refused(throttled)
-
-
 async def begin_anew(service: Service, *counters: Counter) -> None:
     """Forget tries: it was right in the end."""
     async with service.engine.begin() as connection:
@@ -113,7 +104,7 @@ async def begin_anew(service: Service, *counters: Counter) -> None:
 async def prove_password(service: Service, passwords: Passwords, person: Person, password: str) -> None:
     """Have a person who is logged in show the password again; a problem if it is another one."""
     counter = PASSWORD_AGAIN.at(service.settings, person.account_id)
-    await count_try(service, counter)
+    await count_try(service.bus, counter)
     async with service.engine.connect() as connection:
         kept = await sessions.password_hash(connection, person.account_id)
     if not await passwords.fits(password, kept):
@@ -126,11 +117,6 @@ async def new_hash(passwords: Passwords, password: str, email: str | None = None
     if is_common(password) or (email and is_address(password, email)):
         raise refused(PASSWORD_TOO_COMMON)
     return await passwords.hash(password)
-
-
-def new_code() -> str:
-    """Draw a code to be mailed."""
-    return f"{secrets.randbelow(10**8):08}"
 
 
 def policy_outdated(settings: Settings) -> Problem:

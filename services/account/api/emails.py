@@ -16,17 +16,15 @@ from services.account.api.doors import (
     Config,
     GivenPassword,
     Hashing,
-    count_try,
     done,
-    new_code,
     prove_password,
 )
 from services.account.commands import ChangeEmail, RequestEmailChange, TellOwner, UndoEmailChange
 from services.account.domain.access import CODE_LIFE, NO_SUCH_UNDO, UNDO_LIFE
 from services.account.domain.addresses import Email
 from services.account.repository import emails, registrations
-from shared.http import Body, IdempotencyKey, id_for, refused
-from shared.security import digest, random_secret
+from shared.http import Body, IdempotencyKey, count_try, id_for, refused
+from shared.security import digest, random_code, random_secret
 from shared.service import Running
 from shared.throttle import Limit
 
@@ -74,8 +72,8 @@ async def want_email(
 ) -> Change:
     """Have a code mailed to the new address. The answer is the same whether somebody has it or not."""
     await prove_password(service, passwords, person, body.password)
-    await count_try(service, BY_PERSON.at(settings, person.account_id), BY_ADDRESS.at(settings, body.email))
-    change_id, code = id_for(key, "email-change", person.account_id, body.email), new_code()
+    await count_try(service.bus, BY_PERSON.at(settings, person.account_id), BY_ADDRESS.at(settings, body.email))
+    change_id, code = id_for(key, "email-change", person.account_id, body.email), random_code()
     command = RequestEmailChange(
         account_id=person.account_id,
         change_id=change_id,

@@ -18,9 +18,7 @@ from services.account.api.doors import (
     Network,
     Password,
     by_network,
-    count_try,
     done,
-    new_code,
     new_hash,
     prove_password,
 )
@@ -30,8 +28,8 @@ from services.account.domain.addresses import Email
 from services.account.passwords import is_address
 from services.account.repository import passwords as repository
 from services.account.repository import registrations
-from shared.http import Body, IdempotencyKey, id_for, refused
-from shared.security import digest
+from shared.http import Body, IdempotencyKey, count_try, id_for, refused
+from shared.security import digest, random_code
 from shared.service import Running
 from shared.throttle import Limit
 
@@ -88,8 +86,8 @@ async def forget_password(
 
     For an unknown one the same is done for an account of nobody, so that it takes as long, also to confirm.
     """
-    await count_try(service, BY_ADDRESS.at(settings, body.email), by_network(BY_NETWORK, settings, network))
-    reset_id, code = id_for(key, "password-reset", body.email), new_code()
+    await count_try(service.bus, BY_ADDRESS.at(settings, body.email), by_network(BY_NETWORK, settings, network))
+    reset_id, code = id_for(key, "password-reset", body.email), random_code()
     async with service.engine.connect() as connection:
         account_id = await registrations.account_with(connection, body.email)
     command = RequestPasswordReset(
@@ -108,7 +106,7 @@ async def reset_password(
     reset_id: UUID, body: ByCode, service: Running, *, settings: Config, passwords: Hashing, network: Network
 ) -> None:
     """Set another password by the mailed code; three tries. Every session ends."""
-    await count_try(service, by_network(CODES_BY_NETWORK, settings, network))
+    await count_try(service.bus, by_network(CODES_BY_NETWORK, settings, network))
     async with service.engine.connect() as connection:
         account_id = await repository.account_of_reset(connection, reset_id)
         email = await repository.address(connection, account_id) if account_id else ""

@@ -10,14 +10,14 @@ from fastapi import APIRouter, Response
 from fastapi import Body as FromBody
 from pydantic import BaseModel, EmailStr, StringConstraints
 
-from services.account.api.doors import Asking, AskingStill, Config, count_try, done, policy_outdated
+from services.account.api.doors import Asking, AskingStill, Config, done, policy_outdated
 from services.account.commands import AgreeToPolicy, ChangeAvatar, ChangeProfile, ClearAvatar
 from services.account.domain.profile import Language, Nickname, Region
 from services.account.repository import profile
 from services.account.settings import Settings
 from shared import pictures
 from shared.contracts.base import Text
-from shared.http import Body, IfMatch, IfNoneMatch, Problem, etag, expected_version, picture_problem
+from shared.http import Body, IfMatch, IfNoneMatch, Problem, count_try, etag, expected_version, picture_problem
 from shared.security import Person
 from shared.service import Running, Service
 from shared.throttle import Limit
@@ -125,7 +125,7 @@ async def set_avatar(
     seen: IfMatch = None,
 ) -> None:
     """Set the avatar: PNG, JPEG or WebP of at most 1 MiB. Only its pixels are kept."""
-    await count_try(service, AVATARS.at(settings, person.account_id))
+    await count_try(service.bus, AVATARS.at(settings, person.account_id))
     try:
         clean = await pictures.clean(picture)
     except pictures.BadPicture as bad:

@@ -17,9 +17,7 @@ from services.account.api.doors import (
     Network,
     Password,
     by_network,
-    count_try,
     done,
-    new_code,
     new_hash,
     policy_outdated,
 )
@@ -29,8 +27,8 @@ from services.account.domain.addresses import Email
 from services.account.domain.profile import Language, Region
 from services.account.repository import registrations
 from shared.contracts.base import Text
-from shared.http import Body, IdempotencyKey, id_for
-from shared.security import digest
+from shared.http import Body, IdempotencyKey, count_try, id_for
+from shared.security import digest, random_code
 from shared.service import Running
 from shared.throttle import Limit
 
@@ -79,10 +77,10 @@ async def register(
     key: IdempotencyKey = None,
 ) -> Registered:
     """Ask for an account. The answer is the same whether the address is known or not."""
-    await count_try(service, BY_ADDRESS.at(settings, body.email), by_network(BY_NETWORK, settings, network))
+    await count_try(service.bus, BY_ADDRESS.at(settings, body.email), by_network(BY_NETWORK, settings, network))
     if body.policy_version != settings.policy_version:
         raise policy_outdated(settings)
-    registration_id, code = id_for(key, "registration", body.email), new_code()
+    registration_id, code = id_for(key, "registration", body.email), random_code()
     command = Register(
         account_id=registration_id,
         email=body.email,

@@ -20,7 +20,6 @@ from services.account.api.doors import (
     Network,
     begin_anew,
     by_network,
-    count_try,
     done,
 )
 from services.account.commands import (
@@ -36,7 +35,7 @@ from services.account.domain.addresses import Email
 from services.account.repository import sessions
 from services.account.settings import Settings
 from shared.contracts.base import Label
-from shared.http import Body, IdempotencyKey, Problem, id_for, refused
+from shared.http import Body, IdempotencyKey, Problem, count_try, id_for, refused
 from shared.pages import After, Cursor, Limit, Page, page
 from shared.security import (
     ACCESS_TOKEN_LIFE,
@@ -119,7 +118,7 @@ async def log_in(
     by_address = BY_ADDRESS.at(settings, body.email)
     if found and found.client_known:
         by_address = BY_CLIENT.at(settings, shown)
-    await count_try(service, by_address, by_network(BY_NETWORK, settings, network))
+    await count_try(service.bus, by_address, by_network(BY_NETWORK, settings, network))
     if not await passwords.fits(body.password, found.password_hash if found else None) or not found:
         raise refused(CREDENTIALS_WRONG)
     await done(service, ProveSecondFactor(account_id=found.id, code=body.code))

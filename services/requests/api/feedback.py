@@ -15,13 +15,12 @@ from services.requests.commands import AddFeedback, DeleteFeedback, Picture
 from services.requests.repository import feedback as written
 from shared import pictures as decoding
 from shared.contracts.base import Text
-from shared.http import IdempotencyKey, Problem, done, id_for, picture_problem, refused
+from shared.http import IdempotencyKey, Problem, count_try, done, id_for, picture_problem
 from shared.pages import After, Cursor, Limit, Page, page
 from shared.security import Person
 from shared.service import Running, Service
 from shared.sessions import Asking, AskingStill
 from shared.throttle import Limit as TryLimit
-from shared.throttle import spend
 
 router = APIRouter(prefix="/v1/feedback", tags=["feedback"])
 
@@ -58,7 +57,7 @@ async def submit_feedback(
     key: IdempotencyKey = None,
 ) -> Submitted:
     """Say what one thinks, with up to three pictures. Of a picture only its pixels are kept."""
-    await _count(service, person)
+    await count_try(service.bus, BY_PERSON.at(service.settings, person.account_id))
     clean = tuple([await _clean(each) for each in pictures])
     command = AddFeedback(
         account_id=person.account_id,
@@ -72,13 +71,6 @@ async def submit_feedback(
     if kept.text != text:
         raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused", "Each text wants a key of its own.")
     return Submitted(feedback_id=kept.feedback_id, submitted_at=kept.submitted_at)
-
-
-async def _count(service: Service, person: Person) -> None:
-    async with service.engine.begin() as connection:
-        throttled = await spend(connection, service.clock(), BY_PERSON.at(service.settings, person.account_id))
-    if throttled:
-        raise refused(throttled)
 
 
 async def _clean(sent: UploadFile) -> Picture:

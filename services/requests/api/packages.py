@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -16,17 +15,16 @@ from pydantic import BaseModel, StringConstraints
 from services.requests.commands import EndPackage, OpenPackage, SendPackageCode
 from services.requests.handlers.access import NO_SUCH_PACKAGE, Opened
 from services.requests.repository import packages
-from shared.http import Body, done, refused
-from shared.security import digest
+from shared.http import Body, count_try, done, refused
+from shared.security import digest, random_code
 from shared.service import Running, Service
 from shared.sessions import AskingStill
-from shared.throttle import Limit, spend
+from shared.throttle import Limit
 
 router = APIRouter(prefix="/v1", tags=["packages"])
 
 FETCHES_BY_LINK = Limit("package-fetches-by-link", 10, timedelta(hours=1))
 CODES_BY_LINK = Limit("package-codes-by-link", 5, timedelta(hours=1))
-DIGITS = 8
 
 Link = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{43}$")]
 
@@ -82,8 +80,8 @@ async def package_arrived(request_id: UUID, person: AskingStill, service: Runnin
 async def send_package_code(link: Link, service: Running) -> None:
     """Have a code sent to the contact of whose data it is."""
     account_id, request_id = await _found(service, link, CODES_BY_LINK)
-    code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"
-    await done(service.bus, SendPackageCode(account_id=account_id, request_id=request_id, code=code))
+    sends = SendPackageCode(account_id=account_id, request_id=request_id, code=random_code())
+    await done(service.bus, sends)
 
 
 @router.post("/package-links/{link}/fetch", response_class=Zip)
@@ -104,10 +102,7 @@ async def package_arrived_by_link(link: Link, service: Running) -> None:
 async def _found(service: Service, link: str, limit: Limit) -> tuple[UUID, UUID]:
     """Count a try at a link, be it one or not; then look whose package it is, and of which request."""
     link_digest = digest(link)
-    async with service.engine.begin() as connection:
-        throttled = await spend(connection, service.clock(), limit.at(service.settings, link_digest))
-    if throttled:
-        raise refused(throttled)
+    await count_try(service.bus, limit.at(service.settings, link_digest))
     async with service.engine.connect() as connection:
         found = await packages.by_link(connection, link_digest)
     if not found:

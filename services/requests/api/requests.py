@@ -17,13 +17,12 @@ from services.requests.law import law_of
 from services.requests.repository import cases
 from services.requests.settings import Settings
 from shared.contracts.requests import Channel
-from shared.http import Body, IdempotencyKey, Problem, Reference, done, id_for, refused
+from shared.http import Body, IdempotencyKey, Problem, Reference, count_try, done, id_for
 from shared.pages import After, Cursor, Limit, Page, page
-from shared.security import Person, digest, random_secret
+from shared.security import Person, reference_for
 from shared.service import Running, Service
 from shared.sessions import AskingStill
 from shared.throttle import Limit as TryLimit
-from shared.throttle import spend
 
 router = APIRouter(prefix="/v1/requests", tags=["requests"])
 
@@ -60,8 +59,8 @@ async def submit_request(
     wish: AnyWish, person: AskingStill, service: Running, key: IdempotencyKey = None
 ) -> Submitted:
     """Ask for a copy, a correction, a deletion or the end of consent. The same open wish again is that one."""
-    await count(service, BY_PERSON, person.account_id)
-    reference = random_secret() if key is None else digest("reference", str(person.account_id), key)[:43]
+    await count_try(service.bus, BY_PERSON.at(service.settings, person.account_id))
+    reference = reference_for(key, "reference", person.account_id)
     command = Submit(
         account_id=person.account_id,
         request_id=id_for(key, "request", person.account_id),
@@ -86,14 +85,6 @@ async def _is_that(service: Service, request: Request, command: Submit) -> bool:
     async with service.engine.connect() as connection:
         words = await cases.words(connection, command.request_id)
     return not words or (words[0]["text"], words[0]["values"]) == (command.text, command.values)
-
-
-async def count(service: Service, limit: TryLimit, subject: object) -> None:
-    """Count a try before anybody looks."""
-    async with service.engine.begin() as connection:
-        throttled = await spend(connection, service.clock(), limit.at(service.settings, subject))
-    if throttled:
-        raise refused(throttled)
 
 
 @router.get("")
@@ -172,7 +163,7 @@ class Code(Body):
 @router.post("/{reference}/identity")
 async def show_code(reference: Reference, body: Code, service: Running) -> Status:
     """Show by the mailed code that the request is one's own: three tries."""
-    await count(service, BY_REFERENCE, reference)
+    await count_try(service.bus, BY_REFERENCE.at(service.settings, reference))
     request = await _found(service, reference)
     command = ShowCode(account_id=request.account_id, request_id=request.request_id, code=body.code)
     return Status.of(await done(service.bus, command))

@@ -45,7 +45,7 @@ from shared.contracts.requests import Channel, Ground
 from shared.http import Body, IdempotencyKey, Problem, done, id_for
 from shared.pages import After, Cursor, Limit, Page, page
 from shared.personal_data import Category
-from shared.security import digest, random_secret
+from shared.security import reference_for
 from shared.service import Running, Service
 from shared.staff import PRIVACY, Staff, read_staff_token
 
@@ -268,7 +268,7 @@ async def see_queue(_: Deciding, service: Running, limit: Limit = 100, after: Af
 @router.post("", status_code=HTTPStatus.CREATED)
 async def record_spoken(body: Spoken, staff: Deciding, service: Running, key: IdempotencyKey = None) -> Waiting:
     """Record what was asked for in speech, where the law recognises that; the person confirms it by a code."""
-    reference = random_secret() if key is None else digest("reference", staff.id, key)[:43]
+    reference = reference_for(key, "reference", staff.id)
     command = Submit(
         account_id=body.account_id,
         request_id=id_for(key, "spoken", staff.id),

@@ -11,7 +11,6 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
-from services.requests.codes import DIGITS
 from services.requests.commands import AskContact, KnowSender, ShowCode, Submit, TakeMail
 from services.requests.domain.cases import NOT_NOW, Request, State, Step, received, stepped
 from services.requests.domain.mails import code_in, said
@@ -24,6 +23,7 @@ from services.requests.repository import cases, mails
 from shared.bus import Work
 from shared.commands import Lock, Refusal
 from shared.contracts.requests import Channel, PersonTold, SenderAsked
+from shared.security import CODE_DIGITS
 from shared.throttle import Limit, spend
 
 ANSWERS = Limit("answers-by-sender", 5, timedelta(hours=24))
@@ -156,7 +156,7 @@ async def _go_on(work: Work, command: KnowSender, mail: Request, thread: Request
 
 
 async def _try_code(work: Work, command: KnowSender, thread: Request, written: str) -> None:
-    if code := code_in(said(written), DIGITS):
+    if code := code_in(said(written), CODE_DIGITS):
         tried = ShowCode(
             account_id=thread.account_id,
             caused_by=command.caused_by,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, RowMapping, exists, func, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, RowMapping, Select, exists, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -125,9 +125,12 @@ async def lead_to(connection: AsyncConnection, request_id: UUID, other: UUID) ->
 
 async def reference_of(connection: AsyncConnection, request_id: UUID) -> str | None:
     """Find the reference of a request: of several the one that was given first."""
-    query = select(RequestReference.reference).where(RequestReference.request_id == request_id)
-    found: str | None = await connection.scalar(query.order_by(RequestReference.number).limit(1))
+    found: str | None = await connection.scalar(_first_reference(RequestReference.request_id == request_id))
     return found
+
+
+def _first_reference(condition: ColumnElement[bool]) -> Select[str]:
+    return select(RequestReference.reference).where(condition).order_by(RequestReference.number).limit(1)
 
 
 async def references_of(connection: AsyncConnection, request_id: UUID) -> list[str]:
@@ -147,7 +150,7 @@ async def of_account(
     connection: AsyncConnection, account_id: UUID, limit: int, after: Cursor | None
 ) -> list[tuple[Request, str]]:
     """List what a person has asked for, each with a reference, latest first; one more than the limit, if there is."""
-    of_it = select(func.min(RequestReference.reference)).where(RequestReference.request_id == RequestRow.request_id)
+    of_it = _first_reference(RequestReference.request_id == RequestRow.request_id)
     query = (
         _REQUESTS.add_columns(of_it.scalar_subquery().label("reference"))
         .where(RequestRow.account_id == account_id)
