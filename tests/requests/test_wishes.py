@@ -10,6 +10,7 @@ import pytest
 
 from shared.contracts.account import AccountCancelled, Origin
 from shared.contracts.billing import RequestFeePaid
+from shared.security import reference_for
 from tests.builders import ANNA, BEN, fact
 from tests.doors import Door, door_of, slug_of
 from tests.requests.wishes import (
@@ -72,6 +73,18 @@ async def test_an_answer_is_promised_within_thirty_days_and_the_person_is_told(d
 
     assert taken["due_at"] == told["parameters"]["due_at"] == "2026-12-02T12:00:00Z"
     assert (told["notice"], told["parameters"]["reference"]) == ("request-received", taken["reference"])
+
+
+async def test_of_several_references_the_list_shows_the_one_that_was_given_first(door: Door) -> None:
+    drawn = sorted(
+        ("a-first-random-key", "another-random-key"),
+        key=lambda key: reference_for(key, "reference", ANNA.account_id),
+        reverse=True,
+    )
+    given = [await submit(door, ANNA, EVERYTHING, headers={"Idempotency-Key": key}) for key in drawn]
+    listed = (await door.ask("GET", "/requests", by=door.token_of(ANNA))).json()["items"]
+
+    assert [each["reference"] for each in listed] == [given[0]["reference"]]
 
 
 async def test_the_same_open_wish_twice_is_one_and_both_references_lead_to_it(door: Door) -> None:

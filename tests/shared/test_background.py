@@ -67,6 +67,15 @@ async def test_many_commands_are_carried_out_in_one_transaction(room: OpenRoom) 
     assert {row["text"] for row in await requests.rows("feedback")} == {"a", "b", "c"}
 
 
+async def test_of_no_commands_there_is_no_transaction_and_nobody_is_woken(room: OpenRoom) -> None:
+    requests = await room("requests")
+    requests.bus.worked.clear()
+
+    assert await at_once(requests.bus, []) == []
+
+    assert not requests.bus.worked.is_set()
+
+
 async def test_where_one_transaction_fails_each_command_has_its_own(room: OpenRoom) -> None:
     requests = await room("requests")
     unstorable = feedback(BEN, "no\x00text")
