@@ -112,11 +112,12 @@ def intake(
 def mail(
     number: Annotated[int | None, typer.Argument(min=1, help="Show this one; 1 is the newest.")] = None,
     to: Annotated[str | None, typer.Option(help="Only mails to this address.")] = None,
+    about: Annotated[str, typer.Option(help="Only mails with these words in their subject.")] = "",
     as_json: AsJson = False,  # noqa: FBT002 - a switch of the command line
     directory: Directory = DEFAULT_DIRECTORY,
 ) -> None:
     """List the mails that people got, or show one."""
-    mails = Mailbox(Installation(directory).mailbox).mails(to)
+    mails = Mailbox(Installation(directory).mailbox).mails(to, about)
     if number is None:
         show_json([mail.facts for mail in mails]) if as_json else show_mails(screen, mails)
     elif number > len(mails):

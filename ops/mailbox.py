@@ -70,13 +70,12 @@ class Mailbox:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
-    def mails(self, recipient: str | None = None) -> list[Mail]:
-        """Newest first; all, or those to one address."""
-        newest_first = sorted(self.directory.glob("*.eml"), reverse=True)
-        mails = [Mail(path) for path in newest_first]
-        if recipient is None:
-            return mails
-        return [mail for mail in mails if recipient.casefold() in map(str.casefold, mail.recipients)]
+    def mails(self, recipient: str | None = None, about: str = "") -> list[Mail]:
+        """Newest first; all, or those to one address, or with these words in the subject."""
+        mails = [Mail(path) for path in sorted(self.directory.glob("*.eml"), reverse=True)]
+        if recipient is not None:
+            mails = [mail for mail in mails if recipient.casefold() in map(str.casefold, mail.recipients)]
+        return [mail for mail in mails if about.casefold() in mail.subject.casefold()]
 
     @asynccontextmanager
     async def receiving(self, port: int, host: str = HOST) -> AsyncIterator[None]:

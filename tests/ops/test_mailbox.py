@@ -53,6 +53,7 @@ async def test_mails_are_listed_newest_first_and_by_recipient(mailbox: Mailbox, 
     await send(port, "mara@people.example", "third")
     assert [mail.subject for mail in mailbox.mails()] == ["third", "second", "first"]
     assert [mail.subject for mail in mailbox.mails("Mara@People.example")] == ["third", "first"]
+    assert [mail.subject for mail in mailbox.mails("Mara@People.example", "FIRST")] == ["first"]
 
 
 async def test_an_unfinished_mail_is_not_shown(mailbox: Mailbox) -> None:

@@ -16,6 +16,7 @@ from ops.processes import free_port
 from ops.provision import provide, provide_databases, provide_topics
 from shared.contracts.topics import ALL_TOPICS, TELEMETRY
 from shared.messaging.kafka import Kafka
+from tests.people import eventually
 
 
 def urls_on(postgres: EmbeddedPostgres) -> dict[str, str]:
@@ -62,10 +63,14 @@ async def test_a_changed_setting_of_a_topic_is_set_right(kafka: EmbeddedKafka) -
     telemetry = ConfigResource(ConfigResourceType.TOPIC, TELEMETRY.name, {"retention.ms": "1"})
     await admin.alter_configs([telemetry])
     await provide_topics(Kafka(kafka.bootstrap_servers))
-    (described,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, TELEMETRY.name)])
+
+    async def is_right() -> bool:
+        (described,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, TELEMETRY.name)])
+        settings = {entry[0]: entry[1] for entry in described.resources[0][4]}
+        return bool(settings["retention.ms"] == TELEMETRY.kafka_config["retention.ms"])
+
+    await eventually(is_right, "the setting to be right")  # the broker hears of it after its controller has answered
     await admin.close()
-    settings = {entry[0]: entry[1] for entry in described.resources[0][4]}
-    assert settings["retention.ms"] == TELEMETRY.kafka_config["retention.ms"]
 
 
 @pytest.mark.parametrize("away", ["kafka", "postgres"])
