@@ -14,6 +14,7 @@ from rich.live import Live
 
 from ops.installation import DEFAULT_DIRECTORY, Installation
 from ops.lag.broker import Broker
+from ops.lag.exporter import EVERY_SECONDS as EXPORTED_EVERY_SECONDS
 from ops.lag.exporter import export
 from ops.lag.screen import as_json, page, worst
 from ops.lag.watch import Line, Watch
@@ -26,7 +27,10 @@ EVERY_SECONDS = 1.0
 WIDTH_OF_A_FILE = 200
 """Where no screen says how wide it is, nothing is cut."""
 
-Window = Annotated[float, typer.Option(min=0.1, help="From so many seconds of samples the words are made.")]
+MADE_OF = "From so many seconds of samples the words are made."
+Window = Annotated[float, typer.Option(min=0.1, help=MADE_OF)]
+LongWindow = Annotated[float, typer.Option(min=3 * EXPORTED_EVERY_SECONDS, help=MADE_OF)]
+"""One sample says nothing of what moves, and an exporter looks more seldom."""
 Groups = Annotated[list[str] | None, typer.Option("--group", help="Only this group; may be given several times.")]
 
 
@@ -50,7 +54,7 @@ def lag(
 def exporter(
     host: Annotated[str, typer.Option(help="Where to listen.")] = HOST,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Where to listen.")] = 9308,
-    window: Window = 60.0,
+    window: LongWindow = 60.0,
     directory: Directory = DEFAULT_DIRECTORY,
 ) -> None:
     """Serve the same as metrics, at /metrics, until Ctrl-C."""

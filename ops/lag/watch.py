@@ -11,7 +11,7 @@ from ops.lag.broker import Broker, Reading
 from ops.lag.words import Sample, Word, rate, word_for
 from shared.contracts.topics import ALL_TOPICS
 
-RETENTION_IS_KNOWN_SECONDS = 60.0
+RETENTION_IS_KNOWN_SECONDS = 15.0
 """How long what the broker says of its topics' settings is believed."""
 
 

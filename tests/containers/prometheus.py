@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,9 +18,13 @@ import pytest
 import yaml
 from platformdirs import user_cache_path
 
+from ops.installation import Installation
 from ops.processes import HOST, free_port, start_tethered, wait_or_kill
+from ops.system import System
+from tests.whole_system import whole_system
 
 OBSERVE = Path(__file__).parents[2] / "observe"
+RULES = (OBSERVE / "alerts.yml").read_text()
 APT_GET, DPKG = "/usr/bin/apt-get", "/usr/bin/dpkg"
 NONE_THERE = (
     "there is no Prometheus, and `apt-get download prometheus` brings none: install it (`prometheus`, `promtool`)"
@@ -55,7 +60,7 @@ class Query:
 
 def alerts() -> list[dict[str, Any]]:
     """Read the alert rules."""
-    groups = yaml.safe_load((OBSERVE / "alerts.yml").read_text())["groups"]
+    groups = yaml.safe_load(RULES)["groups"]
     return [rule for group in groups for rule in group["rules"]]
 
 
@@ -83,10 +88,19 @@ class Prometheus:
         found: list[dict[str, Any]] = answer.json()["data"]["result"]
         return [series for series in found if series["value"][1] != "NaN"]
 
-    async def firing(self) -> set[str]:
-        """Name the alerts that fire or will soon."""
+    async def raised(self) -> set[str]:
+        """Name the alerts that fire, or will if it lasts."""
+        return {alert["labels"]["alertname"] for alert in await self._alerts()}
+
+    async def firing(self) -> dict[str, str]:
+        """Name the alerts that fire, each with what it tells."""
+        found = [alert for alert in await self._alerts() if alert["state"] == "firing"]
+        return {alert["labels"]["alertname"]: alert["annotations"]["summary"] for alert in found}
+
+    async def _alerts(self) -> list[dict[str, Any]]:
         answer = await self._api.get("/alerts")
-        return {alert["labels"]["alertname"] for alert in answer.raise_for_status().json()["data"]["alerts"]}
+        found: list[dict[str, Any]] = answer.raise_for_status().json()["data"]["alerts"]
+        return found
 
     async def close(self) -> None:
         await self._api.aclose()
@@ -99,16 +113,42 @@ class Prometheus:
 
 
 @asynccontextmanager
-async def prometheus(
-    directory: Path, exporter: str, services: Mapping[str, str], metrics_token: str
-) -> AsyncIterator[Prometheus]:
+async def watched_system(directory: Path, rules: str = RULES) -> AsyncIterator[tuple[System, Prometheus]]:
+    """Run the whole system, and an exporter and a Prometheus beside it."""
+    async with (
+        whole_system(directory / "system") as system,
+        _exporter(system.installation) as exporter,
+        _prometheus(directory / "prometheus", system, exporter, rules) as watching,
+    ):
+        yield system, watching
+
+
+@asynccontextmanager
+async def _exporter(installation: Installation) -> AsyncIterator[str]:
+    """Run `adieu exporter`; yields where it listens."""
+    port = free_port()
+    words = ["exporter", "--port", str(port), "--window", "15", "--directory", str(installation.directory)]
+    process = await start_tethered(
+        [sys.executable, "-c", "from ops.cli import main; main()", *words],
+        log=installation.logs / "exporter.log",
+        record=installation.directory / "exporter.process.json",
+    )
+    try:
+        yield f"{HOST}:{port}"
+    finally:
+        process.terminate()
+        await wait_or_kill(process, 10)
+
+
+@asynccontextmanager
+async def _prometheus(directory: Path, system: System, exporter: str, rules: str) -> AsyncIterator[Prometheus]:
     """Run it with the configuration of `observe/`, but for where the targets are and how often they are asked."""
     directory.mkdir()
     port = free_port()
-    configuration = _configuration(exporter, services, directory / "token")
-    (directory / "token").write_text(metrics_token)
+    configuration = _configuration(exporter, system.addresses.services, directory / "token")
+    (directory / "token").write_text(system.installation.metrics_token)
     (directory / "prometheus.yml").write_text(yaml.safe_dump(configuration))
-    shutil.copy(OBSERVE / "alerts.yml", directory)
+    (directory / "alerts.yml").write_text(rules)
     process = await start_tethered(
         [
             program("prometheus"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import cast
 
 import aiosmtplib
@@ -200,7 +200,7 @@ async def test_a_mail_that_says_how_large_it_is_is_not_even_sent(requests: Room)
 
 
 async def test_who_only_drips_is_cut_off(requests: Room) -> None:
-    async with opened(requests, mail_timeout_seconds=0.3) as port:
+    async with opened(requests, mail_timeout_seconds=2) as port:
         reader, writer = await asyncio.open_connection(HOST, port)
         for line in (
             b"EHLO relay.example",
@@ -209,13 +209,14 @@ async def test_who_only_drips_is_cut_off(requests: Room) -> None:
             b"DATA",
         ):
             writer.write(line + b"\r\n")
+        await reader.readuntil(b"354")
         dripping = asyncio.create_task(drip(writer))
-        said = await reader.read()
+        with suppress(ConnectionResetError):  # what was still on its way may be answered so
+            await reader.read()
         dripping.cancel()
         await asyncio.wait({dripping})
         writer.close()
 
-    assert b"354" in said
     assert await requests.rows("requests") == []
 
 
