@@ -1,29 +1,21 @@
-"""What the broker says of its groups: where each stands in each partition, and what waits there."""
+"""What the broker says of its groups: where each stands in each partition, and since when the next record waits."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
-from confluent_kafka import (
-    Consumer,
-    ConsumerGroupTopicPartitions,
-    KafkaError,
-    KafkaException,
-    Message,
-    TopicPartition,
-)
-from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, ResourceType
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, ListOffsetsResultInfo, OffsetSpec, ResourceType
 
 from ops.errors import UserError
+from ops.lag.ages import Place, taken_at
 from ops.lag.words import Sample
-from shared.contracts.catalogue import facts_on
 from shared.contracts.topics import TOPICS
 from shared.messaging.kafka import Kafka
 
@@ -32,17 +24,6 @@ T = TypeVar("T")
 
 PATIENCE_SECONDS = 5.0
 """How long an answer is waited for."""
-PEEK_SECONDS = 5.0
-MOST_PEEKED = 500
-"""So many waiting records of a partition are looked at, to say what they are."""
-BY_OUR_RELAY = "ce_type"
-
-
-class Place(NamedTuple):
-    """One partition."""
-
-    topic: str
-    partition: int
 
 
 class Reading(NamedTuple):
@@ -52,43 +33,19 @@ class Reading(NamedTuple):
     place: Place
 
 
-@dataclass(frozen=True)
-class Waiting:
-    """What waits in a partition behind a position, as far as it was looked at; bodies are never opened."""
-
-    oldest: float
-    """When the broker took the first of them, in seconds since 1970, by its clock."""
-    types: Mapping[str, int] = field(default_factory=dict)
-    """How many of each type of event; "" where a foreign publisher does not say."""
-
-
-@dataclass(frozen=True)
-class Look:
-    """One look at everything that any of the groups reads."""
-
-    samples: Mapping[Reading, Sample]
-    waiting: Mapping[Reading, Waiting]
-
-
 class Broker:
-    """Asks a Kafka; never joins a group, so that looking changes nothing. UserError where it does not say."""
+    """Asks a Kafka; reads no record, so the right to describe is all it needs. UserError where it does not say."""
 
-    def __init__(self, kafka: Kafka, *, most_peeked: int = MOST_PEEKED) -> None:
+    def __init__(self, kafka: Kafka) -> None:
         self._servers = kafka.servers
-        self._most_peeked = most_peeked
         self._complaints: list[KafkaError] = []
         client: dict[str, Any] = {**kafka.librdkafka, "log_level": 0, "error_cb": self._complaints.append}
         try:
             self._admin = AdminClient(client)
-            self._consumer = Consumer(client | _PEEKING)
         except (KafkaException, ValueError):
             raise UserError(
                 f"{self._servers} is no address of a Kafka, or the rest of what it was told is wrong"
             ) from None
-
-    def close(self) -> None:
-        """Disconnect."""
-        self._consumer.close()
 
     def topics(self) -> set[str]:
         """Name the topics there are, or that this user may see."""
@@ -110,10 +67,10 @@ class Broker:
             answers = self._admin.describe_configs(asked, **_PATIENTLY) if asked else {}
             return {resource.name: _kept_for(config) for resource, config in _there(answers)}
 
-    def look(self, groups: Sequence[str]) -> Look:
-        """Take a sample of all that these groups read, and look at what waits there."""
+    def look(self, groups: Sequence[str]) -> dict[Reading, Sample]:
+        """Take a sample of all that these groups read."""
         if not groups:
-            return Look({}, {})
+            return {}
         with self._in_words():
             committed, consumed = self._committed(groups), self._consumed(groups)
             readings = sorted(committed.keys() | consumed)
@@ -134,11 +91,24 @@ class Broker:
                 for reading in readings
                 if reading.place in starts and reading.place in ends
             }
-            waiting = self._peek({reading: sample for reading, sample in samples.items() if sample.there})
+            return self._with_ages(samples)
+
+    def _with_ages(self, samples: dict[Reading, Sample]) -> dict[Reading, Sample]:
+        oldest = {reading: (reading.place, sample.next) for reading, sample in samples.items() if sample.there}
+        taken = self.taken_at(oldest.values())
         now = time.time()
-        for reading, what in waiting.items():
-            samples[reading] = replace(samples[reading], waits=max(now - what.oldest, 0.0))
-        return Look(samples, waiting)
+        return samples | {
+            reading: replace(samples[reading], waits=max(now - taken[record] / 1000, 0.0))
+            for reading, record in oldest.items()
+            if record in taken
+        }
+
+    def taken_at(self, records: Iterable[tuple[Place, int]]) -> dict[tuple[Place, int], int]:
+        """Find when the broker took records at these offsets, in milliseconds since 1970; but for deleted ones."""
+        return taken_at(records, self._first_since, int(time.time() * 1000))
+
+    def _first_since(self, times: Mapping[Place, int]) -> dict[Place, ListOffsetsResultInfo]:
+        return self._listed({place: OffsetSpec.for_timestamp(at) for place, at in times.items()})
 
     def _committed(self, groups: Iterable[str]) -> dict[Reading, int]:
         asked = {
@@ -164,40 +134,12 @@ class Broker:
         }
 
     def _offsets(self, places: Iterable[Place], which: OffsetSpec) -> dict[Place, int]:
-        asked = {TopicPartition(*place): which for place in places}
-        answers = self._admin.list_offsets(asked, **_PATIENTLY) if asked else {}
-        return {Place(each.topic, each.partition): found.offset for each, found in _there(answers)}
+        return {place: found.offset for place, found in self._listed(dict.fromkeys(places, which)).items()}
 
-    def _peek(self, lagging: Mapping[Reading, Sample]) -> dict[Reading, Waiting]:
-        """Look at what waits. Groups that stand at different places of one partition are looked at in turn."""
-        turns: dict[Place, list[Reading]] = {}
-        for reading in lagging:
-            turns.setdefault(reading.place, []).append(reading)
-        found: dict[Reading, Waiting] = {}
-        while turns:
-            turn = {place: readings.pop() for place, readings in turns.items()}
-            turns = {place: readings for place, readings in turns.items() if readings}
-            found |= self._peek_once({reading: lagging[reading] for reading in turn.values()})
-        return found
-
-    def _peek_once(self, lagging: Mapping[Reading, Sample]) -> dict[Reading, Waiting]:
-        wanted = {reading: min(sample.there, self._most_peeked) for reading, sample in lagging.items()}
-        readings = {reading.place: reading for reading in lagging}
-        seen: dict[Reading, list[Message]] = {}
-        self._consumer.assign(
-            [TopicPartition(*reading.place, sample.end - sample.there) for reading, sample in lagging.items()]
-        )
-        until = time.monotonic() + PEEK_SECONDS
-        while wanted and time.monotonic() < until:
-            for message in self._consumer.consume(self._most_peeked, timeout=PEEK_SECONDS / 10):
-                reading = readings.get(Place(str(message.topic()), message.partition() or 0))
-                if reading and not message.error():
-                    seen.setdefault(reading, []).append(message)
-                # What may not be read or cannot be decoded has an unknown age, and is not asked for again.
-                if reading and (message.error() or len(seen[reading]) >= wanted.get(reading, 0)):
-                    wanted.pop(reading, None)
-        self._consumer.unassign()
-        return {reading: _waiting(messages) for reading, messages in seen.items()}
+    def _listed(self, asked: Mapping[Place, OffsetSpec]) -> dict[Place, ListOffsetsResultInfo]:
+        wanted = {TopicPartition(*place): which for place, which in asked.items()}
+        answers = self._admin.list_offsets(wanted, **_PATIENTLY) if wanted else {}
+        return {Place(each.topic, each.partition): found for each, found in _there(answers)}
 
     @contextmanager
     def _in_words(self) -> Iterator[None]:
@@ -219,13 +161,6 @@ class Broker:
 
 
 _PATIENTLY = {"request_timeout": PATIENCE_SECONDS}
-_PEEKING: dict[str, Any] = {
-    "group.id": "adieu-lag",  # has to have one; it is never joined, and nothing is committed
-    "enable.auto.commit": False,
-    "auto.offset.reset": "earliest",
-    "fetch.message.max.bytes": 64 * 1024,
-    "queued.max.messages.kbytes": 4096,
-}
 _AWAY = {"_TIMED_OUT", "_TRANSPORT", "_ALL_BROKERS_DOWN", "_RESOLVE"}
 _NOT_BELIEVED = {"_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED"}
 _NOT_THERE = {"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_PARTITION", "_UNKNOWN_TOPIC"}
@@ -247,24 +182,6 @@ def _kept_for(config: Mapping[str, Any]) -> float | None:
     return milliseconds / 1000 if deletes and milliseconds >= 0 else None
 
 
-def _waiting(messages: list[Message]) -> Waiting:
-    _, milliseconds = messages[0].timestamp()
-    return Waiting(milliseconds / 1000, Counter(map(_type_of, messages)))
-
-
-def _type_of(message: Message) -> str:
-    """Read what our relay wrote on the record, or know it by the topic; what nobody knows is not repeated."""
-    facts = _types_on(message.topic() or "")
-    said = dict(message.headers() or []).get(BY_OUR_RELAY)
-    named = [name for name in facts if name.encode() == said]
-    return (named or (facts if len(facts) == 1 else [""]))[0]
-
-
 @cache
 def _purged_by_its_reader(topic: str) -> bool:
     return any(each.personal and each.covers(topic) for each in TOPICS)
-
-
-@cache
-def _types_on(topic: str) -> list[str]:
-    return [fact.__name__ for each in TOPICS if each.covers(topic) for fact in facts_on(each)]

@@ -71,7 +71,7 @@ def _gauge(name: str, documentation: str, *more: str) -> GaugeMetricFamily:
 
 def export(kafka: Kafka, address: tuple[str, int], window: float) -> None:
     """Serve until interrupted. UserError where Kafka does not answer at the start; later it is waited for."""
-    broker = Broker(kafka, most_peeked=1)
+    broker = Broker(kafka)
     collector = LagCollector()
     broker.topics()
     registry = CollectorRegistry()

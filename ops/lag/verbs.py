@@ -16,6 +16,7 @@ from ops.installation import DEFAULT_DIRECTORY, Installation
 from ops.lag.broker import Broker
 from ops.lag.exporter import EVERY_SECONDS as EXPORTED_EVERY_SECONDS
 from ops.lag.exporter import export
+from ops.lag.peek import Peek
 from ops.lag.screen import as_json, page, worst
 from ops.lag.watch import Line, Watch
 from ops.options import AsJson, Directory
@@ -42,12 +43,13 @@ def lag(
     directory: Directory = DEFAULT_DIRECTORY,
 ) -> None:
     """Say for every group, topic and partition how far behind it is, and what that means. The worst word exits."""
-    broker = Broker(reached(Installation(directory)))
-    looks = _looks(Watch(broker, window, group or ()), window)
+    kafka = reached(Installation(directory))
+    broker, peek = Broker(kafka), Peek(kafka)
+    looks = _looks(Watch(broker, window, group or (), peek), window)
     try:
         last = _refresh(looks, as_facts=as_facts) if watch else _once(looks, window, as_facts=as_facts)
     finally:
-        broker.close()
+        peek.close()
     raise typer.Exit(worst(last).value)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from ops.errors import UserError
 from ops.lag.broker import Broker, Reading
+from ops.lag.peek import Peek
 from ops.lag.words import Sample, Word, rate, word_for
 from shared.contracts.topics import ALL_TOPICS
 
@@ -36,7 +37,7 @@ class Line:
     """Which share of the retention the oldest waiting record has used up; None where nothing is ever deleted."""
     word: Word
     types: Mapping[str, int] = field(default_factory=dict)
-    """What waits, as far as it was looked at."""
+    """What waits, as far as it was read; "" where a foreign publisher does not say."""
 
     @property
     def reader(self) -> str:
@@ -45,10 +46,11 @@ class Line:
 
 
 class Watch:
-    """Keeps the samples of the last seconds, one window for each group and partition."""
+    """Keeps the samples of the last seconds, one window for each group and partition. Types need a `peek`."""
 
-    def __init__(self, broker: Broker, seconds: float, groups: Sequence[str] = ()) -> None:
+    def __init__(self, broker: Broker, seconds: float, groups: Sequence[str] = (), peek: Peek | None = None) -> None:
         self._broker = broker
+        self._peek = peek
         self._seconds = seconds
         self._groups = groups
         self._windows: dict[Reading, list[Sample]] = {}
@@ -57,20 +59,17 @@ class Watch:
 
     def look(self) -> list[Line]:
         """Take one more sample of everything; UserError where there is nothing to be seen."""
-        look = self._broker.look(self._watched())
-        if not look.samples:
+        samples = self._broker.look(self._watched())
+        if not samples:
             raise UserError(self._nothing())
         windows: dict[Reading, list[Sample]] = {}
-        for reading, sample in look.samples.items():
+        for reading, sample in samples.items():
             window = [each for each in self._windows.get(reading, []) if each.at >= sample.at - self._seconds]
             windows[reading] = [*window, sample]
         self._windows = windows  # what is not there any more is forgotten: a topic of that name may come again
-        self._learn_retention({reading.place.topic for reading in look.samples})
-        nothing: Mapping[str, int] = {}
-        return [
-            self._line(reading, window, look.waiting[reading].types if reading in look.waiting else nothing)
-            for reading, window in self._windows.items()
-        ]
+        self._learn_retention({reading.place.topic for reading in samples})
+        types = self._peek.types(samples) if self._peek else {}
+        return [self._line(reading, window, types.get(reading, {})) for reading, window in self._windows.items()]
 
     def _watched(self) -> Sequence[str]:
         there = self._broker.groups()

@@ -57,7 +57,12 @@ class Sample:
     @property
     def there(self) -> int:
         """How many of them are still there to be read."""
-        return max(self.end - max(self.position, self.start), 0)
+        return max(self.end - self.next, 0)
+
+    @property
+    def next(self) -> int:
+        """Where the first of them stands."""
+        return max(self.position, self.start)
 
 
 def word_for(window: Sequence[Sample], retention: float | None) -> Word:
