@@ -36,7 +36,7 @@ def taken_at(records: Iterable[tuple[Place, int]], ask: Ask, now: int) -> dict[t
     record a span of time is kept and halved, in all partitions at once, until nothing is left of it.
     """
     found: dict[tuple[Place, int], int] = {}
-    spans = dict.fromkeys(records, (0, now))
+    spans = dict.fromkeys(records, (0, now + 1))
     while spans:
         turn = dict(spans.keys())  # one record of each partition: it can be asked for one time at once
         times = {place: sum(spans[place, offset]) // 2 for place, offset in turn.items()}

@@ -67,13 +67,11 @@ class Broker:
             answers = self._admin.describe_configs(asked, **_PATIENTLY) if asked else {}
             return {resource.name: _kept_for(config) for resource, config in _there(answers)}
 
-    def look(self, groups: Sequence[str]) -> dict[Reading, Sample]:
-        """Take a sample of all that these groups read."""
-        if not groups:
-            return {}
+    def look(self, groups: Sequence[str], expected: Iterable[Reading] = ()) -> dict[Reading, Sample]:
+        """Take a sample of all that these groups read, and of what is expected to be read, if it is there."""
         with self._in_words():
             committed, consumed = self._committed(groups), self._consumed(groups)
-            readings = sorted(committed.keys() | consumed)
+            readings = sorted({*committed, *consumed, *expected})
             places = {reading.place for reading in readings}
             starts = self._offsets(places, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
             # Committed before end: what is read meanwhile never makes a group stand behind the end.
@@ -122,9 +120,9 @@ class Broker:
             if each.offset >= 0
         }
 
-    def _consumed(self, groups: Iterable[str]) -> set[Reading]:
+    def _consumed(self, groups: Sequence[str]) -> set[Reading]:
         """Find which partitions the members of the groups have."""
-        asked = self._admin.describe_consumer_groups(list(groups), **_PATIENTLY)
+        asked = self._admin.describe_consumer_groups(list(groups), **_PATIENTLY) if groups else {}
         described = {group: answer.result() for group, answer in asked.items()}
         return {
             Reading(group, Place(each.topic, each.partition))
@@ -163,7 +161,7 @@ class Broker:
 _PATIENTLY = {"request_timeout": PATIENCE_SECONDS}
 _AWAY = {"_TIMED_OUT", "_TRANSPORT", "_ALL_BROKERS_DOWN", "_RESOLVE"}
 _NOT_BELIEVED = {"_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED"}
-_NOT_THERE = {"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_PARTITION", "_UNKNOWN_TOPIC"}
+_NOT_THERE = {"UNKNOWN_TOPIC_OR_PART", "_NOENT", "_UNKNOWN_PARTITION", "_UNKNOWN_TOPIC"}
 
 
 def _there(answers: Mapping[K, Future[T]]) -> Iterator[tuple[K, T]]:

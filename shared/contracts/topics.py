@@ -51,6 +51,10 @@ class Topic:
         """Name the topic of one source."""
         return self.name.replace("*", source)
 
+    def group_of(self, service: str) -> str:
+        """Name the consumer group in which a service reads this."""
+        return f"{service}.{self.name.replace('*', 'any')}"
+
     def owner_of(self, topic_name: str) -> str:
         """Who alone may state facts on the topic of that name."""
         return topic_name.partition(".")[0] if self.is_pattern else self.owner

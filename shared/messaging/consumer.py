@@ -325,7 +325,7 @@ def subscribe(broker: KafkaBroker, service: str, consumer: Consumer, settings: S
     subscriber = broker.subscriber(
         *names,
         pattern=topic.regex if topic.is_pattern else None,
-        group_id=f"{service}.{topic.name.replace('*', 'any')}",
+        group_id=topic.group_of(service),
         batch=True,
         group_instance_id=settings.replica and f"{service}-{settings.replica}",
         max_records=settings.batch_records,
