@@ -39,9 +39,9 @@ class Broker:
     def __init__(self, kafka: Kafka) -> None:
         self._servers = kafka.servers
         self._complaints: list[KafkaError] = []
-        client: dict[str, Any] = {**kafka.librdkafka, "log_level": 0, "error_cb": self._complaints.append}
+        self._client: dict[str, Any] = {**kafka.librdkafka, "log_level": 0, "error_cb": self._complaints.append}
         try:
-            self._admin = AdminClient(client)
+            self._admin = AdminClient(self._client)
         except (KafkaException, ValueError):
             raise UserError(
                 f"{self._servers} is no address of a Kafka, or the rest of what it was told is wrong"
@@ -145,7 +145,11 @@ class Broker:
         try:
             yield
         except KafkaException as error:
-            raise UserError(self._said(error.args[0])) from None
+            said = self._said(error.args[0])
+            # What a client knows of a broker it goes on believing for minutes, also when that was started anew.
+            self._admin = AdminClient(self._client)
+            self._complaints.clear()
+            raise UserError(said) from None
 
     def _said(self, fault: KafkaError) -> str:
         self._admin.poll(0)  # what the client complained of meanwhile: a wrong password shows nowhere else

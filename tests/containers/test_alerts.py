@@ -19,7 +19,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError
+from confluent_kafka import ConsumerGroupTopicPartitions
+from confluent_kafka import TopicPartition as KafkaPlace
+from confluent_kafka.admin import AdminClient
 
 from ops.engines import EmbeddedKafka, EmbeddedPostgres
 from ops.provision import provide, provide_topics
@@ -96,10 +98,11 @@ async def device_is_away(stage: Stage) -> AsyncIterator[None]:
 async def what_device_has_not_read_is_deleted(stage: Stage) -> AsyncIterator[None]:
     async with device_is_away(stage):
         await stage.ada.log_in()
-        place = await _fullest_partition(stage)
+        place, _ = await _fullest_partition(stage)
         async with stage.system.installation.kafka.admin() as admin:
             await admin.delete_records({place: RecordsToDelete(before_offset=-1)})
         yield
+    await stage.ada.log_in()  # the group's position is behind what is gone until it has read something
 
 
 @asynccontextmanager
@@ -113,30 +116,27 @@ async def device_is_away_for_half_as_long_as_readings_are_kept(stage: Stage) -> 
 
 @asynccontextmanager
 async def device_was_set_back(stage: Stage) -> AsyncIterator[None]:
-    place = await _fullest_partition(stage)
-    group = f"device.{ACCOUNTS.name}"
+    place, start = await _fullest_partition(stage)
+    back = ConsumerGroupTopicPartitions(f"device.{ACCOUNTS.name}", [KafkaPlace(place.topic, place.partition, start)])
+    by_hand = AdminClient(stage.system.installation.kafka.librdkafka)
+
+    async def set_back() -> bool:
+        (answer,) = by_hand.alter_consumer_group_offsets([back]).values()
+        (placed,) = (await asyncio.to_thread(answer.result)).topic_partitions
+        return placed.error is None
+
     async with device_is_away(stage):
-        async with AIOKafkaConsumer(
-            bootstrap_servers=stage.kafka.bootstrap_servers, group_id=group, enable_auto_commit=False
-        ) as by_hand:
-            by_hand.assign([place])
-
-            async def set_back() -> bool:
-                try:
-                    await by_hand.commit({place: 0})
-                except KafkaError:  # not before the broker counts nobody in the group any more
-                    return False
-                return True
-
-            await eventually(set_back, "a group without members")
+        await eventually(set_back, "a group without members")  # the broker counts one that left for some seconds
         yield
 
 
-async def _fullest_partition(stage: Stage) -> TopicPartition:
+async def _fullest_partition(stage: Stage) -> tuple[TopicPartition, int]:
+    """Find the partition of the accounts' topic that holds most, and where it begins."""
+    places = [TopicPartition(ACCOUNTS.name, number) for number in range(ACCOUNTS.partitions)]
     async with AIOKafkaConsumer(bootstrap_servers=stage.kafka.bootstrap_servers) as looks:
-        ends = await looks.end_offsets([TopicPartition(ACCOUNTS.name, each) for each in range(ACCOUNTS.partitions)])
-    fullest: TopicPartition = max(ends, key=lambda place: ends[place])
-    return fullest
+        starts, ends = await looks.beginning_offsets(places), await looks.end_offsets(places)
+    fullest = max(places, key=lambda place: ends[place] - starts[place])
+    return fullest, starts[fullest]
 
 
 @asynccontextmanager
