@@ -23,7 +23,7 @@ COPY services services
 COPY shared shared
 # A new volume belongs to whom the directory belongs that it is mounted on; below /handed secrets are handed out.
 RUN install -d -o adieu /var/lib/adieu /var/lib/adieu/mailbox \
-    && for name in kafka postgres prometheus services/*/; do install -d -o adieu "/handed/$(basename "$name")"; done \
+    && for name in kafka postgres exporter prometheus services/*/; do install -d -o adieu "/handed/$(basename "$name")"; done \
     && python -m compileall -q ops services shared
 USER adieu
 CMD ["python", "-m", "ops", "--help"]

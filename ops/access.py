@@ -22,7 +22,7 @@ from confluent_kafka.admin import (
 )
 
 from ops.errors import UserError
-from ops.installation import SERVICES
+from ops.installation import EXPORTER, SERVICES
 from shared.contracts.topics import ALL_TOPICS, Topic
 from shared.messaging.kafka import Kafka
 
@@ -31,21 +31,24 @@ TIMEOUT_SECONDS = 30.0
 
 
 def users() -> list[str]:
-    """Name who has a user of their own: the services, and whoever else owns a topic."""
-    return sorted({*SERVICES, *(topic.owner for topic in ALL_TOPICS)})
+    """Name who has a user of their own: the services, who watches them, and whoever else owns a topic."""
+    return sorted({*SERVICES, EXPORTER, *(topic.owner for topic in ALL_TOPICS)})
 
 
 def rules() -> set[AclBinding]:
     """Say all that is allowed; whatever is not, is refused. Reading, writing and deleting include describing."""
     return {rule for topic in ALL_TOPICS for rule in _rules_of(topic)} | {
-        _allow(service, AclOperation.READ, ResourceType.GROUP, f"{service}.", ResourcePatternType.PREFIXED)
+        _allow(user, operation, ResourceType.GROUP, f"{service}.", ResourcePatternType.PREFIXED)
         for service in SERVICES
+        for user, operation in ((service, AclOperation.READ), (EXPORTER, AclOperation.DESCRIBE))
     }
 
 
 def _rules_of(topic: Topic) -> Iterator[AclBinding]:
     """Let its owner alone write it; what is not personal every service may read, what is only its one reader."""
     yield _on(topic, topic.owner, AclOperation.WRITE)
+    yield _on(topic, EXPORTER, AclOperation.DESCRIBE)  # how far it goes, and since when what waits is there
+    yield _on(topic, EXPORTER, AclOperation.DESCRIBE_CONFIGS)  # for how long it is kept
     for service in SERVICES:
         yield _on(topic, service, AclOperation.DESCRIBE)  # a service waits until every topic is there
         if topic.reader in (None, service):

@@ -21,6 +21,8 @@ from shared.messaging.kafka import Kafka, Mechanism, Protocol
 from shared.staff import PRIVACY, Staff, issue_staff_token
 
 SERVICES = ("account", "device", "requests", "notifier")
+EXPORTER = "exporter"
+"""Who watches how far the services have read."""
 EMBEDDED = ("kafka", "postgres", "smtp")
 DEFAULT_DIRECTORY = Path(".adieu")
 MAIL_DOOR = "privacy-mailbox"
@@ -29,14 +31,8 @@ USERS_MECHANISM: Mechanism = "SCRAM-SHA-512"
 """How Kafka's users show who they are, where they are made here."""
 SUPERUSERS = {"kafka": "kafka-password-admin", "postgres": "database-password-postgres"}
 """The secrets of those who may do everything with an engine outside, by engine."""
-SECRET_SETTINGS = (
-    "DATABASE_URL",
-    "INTERNAL_TOKEN",
-    "METRICS_TOKEN",
-    "KAFKA_USERNAME",
-    "KAFKA_PASSWORD",
-    "KAFKA_SASL_MECHANISM",
-)
+SHOWN_TO_KAFKA = ("KAFKA_USERNAME", "KAFKA_PASSWORD", "KAFKA_SASL_MECHANISM")
+SECRET_SETTINGS = ("DATABASE_URL", "INTERNAL_TOKEN", "METRICS_TOKEN", *SHOWN_TO_KAFKA)
 """What a service is told that is nobody else's business."""
 SECRET_FILES = ("_KEY_FILE", "_KEYS_FILE", "_KEY_SET_FILE")
 DEFAULT_SENDER = "Adieu <no-reply@adieu.example>"
@@ -241,10 +237,18 @@ class Installation:
             host, _, port = self.addresses.smtp.rpartition(":")
             environment |= {"SMTP_HOST": host, "SMTP_PORT": port}
             environment.setdefault("MAIL_FROM", DEFAULT_SENDER)
-        if self.makes_kafka_users:
-            environment |= {"KAFKA_USERNAME": service, "KAFKA_PASSWORD": self.vault.secret(kafka_password(service))}
-            environment["KAFKA_SASL_MECHANISM"] = USERS_MECHANISM
-        return environment
+        return environment | self._shown_to_kafka(service)
+
+    def exporter_environment(self) -> dict[str, str]:
+        """Say what the exporter is told: how Kafka is reached, and nothing else."""
+        return {"KAFKA_SECURITY_PROTOCOL": self.kafka.protocol} | self._shown_to_kafka(EXPORTER)
+
+    def _shown_to_kafka(self, user: str) -> dict[str, str]:
+        """Say who somebody is for Kafka: a user of its own where these are made here, else whoever was given."""
+        if not self.makes_kafka_users:
+            return {name: value for name, value in self.environ.items() if name in SHOWN_TO_KAFKA}
+        password = self.vault.secret(kafka_password(user))
+        return {"KAFKA_USERNAME": user, "KAFKA_PASSWORD": password, "KAFKA_SASL_MECHANISM": USERS_MECHANISM}
 
     def hand_out(self, directory: Path) -> None:
         """Give everybody its own secrets, in a directory of its name: settings as files, and the files they name."""
@@ -259,7 +263,10 @@ class Installation:
             password = directory / engine / "password"
             write_secret(password, self.vault.secret(name).encode())
             password.chmod(0o444)
-        if os.access(directory / "prometheus", os.W_OK):  # only where it is watched
+        if os.access(directory / EXPORTER, os.W_OK):  # only where it is watched
+            for name, value in self.exporter_environment().items():
+                write_secret(directory / EXPORTER / name.lower(), value.encode())
+        if os.access(directory / "prometheus", os.W_OK):
             token = directory / "prometheus" / "metrics-token"
             write_secret(token, self.metrics_token.encode())
             token.chmod(0o444)

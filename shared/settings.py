@@ -1,4 +1,4 @@
-"""What every service is told by its environment."""
+"""What every service, and who else has secrets of its own, is told by its environment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shared.keys import read_public_keys
 from shared.messaging.kafka import Kafka, Mechanism, Protocol
 
 
-class ServiceSettings(BaseSettings):
+class KafkaSettings(BaseSettings):
     """The environment as a typed object; a missing or wrong variable stops the start with its name.
 
     What is secret may also come as a file of that name, below the directory that `SECRETS_DIRECTORY` names.
@@ -26,13 +26,30 @@ class ServiceSettings(BaseSettings):
         frozen=True, extra="ignore", secrets_dir=os.environ.get("SECRETS_DIRECTORY"), hide_input_in_errors=True
     )
 
-    database_url: str
     kafka_bootstrap_servers: str
     kafka_security_protocol: Protocol = "PLAINTEXT"
     kafka_sasl_mechanism: Mechanism = "SCRAM-SHA-512"
     kafka_username: str = ""
     kafka_password: SecretStr = SecretStr("")
     kafka_ca_file: Path | None = None
+
+    @cached_property
+    def kafka(self) -> Kafka:
+        """How this process reaches Kafka, and by which name."""
+        return Kafka(
+            self.kafka_bootstrap_servers,
+            self.kafka_security_protocol,
+            self.kafka_sasl_mechanism,
+            self.kafka_username,
+            self.kafka_password.get_secret_value(),
+            self.kafka_ca_file,
+        )
+
+
+class ServiceSettings(KafkaSettings):
+    """What every service is told besides."""
+
+    database_url: str
     http_host: str = "127.0.0.1"
     http_port: int = 8000
     internal_token: str = Field(min_length=32)
@@ -66,18 +83,6 @@ class ServiceSettings(BaseSettings):
     """By when the files of a database hold no dead rows and no old log any more, as operated."""
     backup_retention_days: int = Field(default=35, ge=0)
     """By when no backup holds what was erased, as operated."""
-
-    @cached_property
-    def kafka(self) -> Kafka:
-        """How this service reaches Kafka, and by which name."""
-        return Kafka(
-            self.kafka_bootstrap_servers,
-            self.kafka_security_protocol,
-            self.kafka_sasl_mechanism,
-            self.kafka_username,
-            self.kafka_password.get_secret_value(),
-            self.kafka_ca_file,
-        )
 
     @cached_property
     def access_token_public_keys(self) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from ops.options import AsJson, Directory
 from ops.processes import HOST
 from ops.screens import show_json
 from shared.messaging.kafka import Kafka
+from shared.settings import KafkaSettings
 
 EVERY_SECONDS = 1.0
 WIDTH_OF_A_FILE = 200
@@ -64,7 +66,12 @@ def exporter(
 
 
 def reached(installation: Installation) -> Kafka:
-    """Say how the Kafka of an installation is reached; UserError where none is outside and none runs."""
+    """Say how Kafka is reached: as handed secrets tell where there are any, else as operations do.
+
+    UserError where none is outside and none runs.
+    """
+    if "SECRETS_DIRECTORY" in os.environ:
+        return KafkaSettings().kafka
     return installation.kafka if installation.external_kafka else Kafka(installation.find_running().kafka)
 
 

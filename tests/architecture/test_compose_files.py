@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from ops.engines.kafka import SETTINGS
-from ops.installation import SERVICES
+from ops.installation import EXPORTER, SERVICES
 
 ROOT = Path(__file__).parents[2]
 ALIKE = (
@@ -39,12 +39,19 @@ def parts(file: str) -> dict[str, Any]:
     return dict(yaml.load((ROOT / file).read_text(), Loader)["services"])  # noqa: S506 - a safe loader
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_every_service_has_a_container_with_secrets_that_only_it_and_their_maker_mount(service: str) -> None:
-    volume = f"{service}-secrets"
-    mounting = [name for name, part in parts("docker-compose.yml").items() if volume in str(part.get("volumes"))]
+@pytest.mark.parametrize(
+    ("file", "part"),
+    [*(("docker-compose.yml", service) for service in SERVICES), ("observe/docker-compose.observe.yml", EXPORTER)],
+)
+def test_everybody_has_a_container_with_secrets_that_only_it_and_their_maker_mount(file: str, part: str) -> None:
+    volume = f"{part}-secrets"
+    mounting = [name for name, each in parts(file).items() if volume in str(each.get("volumes"))]
 
-    assert sorted(mounting) == sorted([service, "secrets"])
+    assert sorted(mounting) == sorted([part, "secrets"])
+
+
+def test_the_exporter_is_given_nothing_but_its_own_secrets() -> None:
+    assert parts("observe/docker-compose.observe.yml")[EXPORTER]["volumes"] == ["exporter-secrets:/run/secrets:ro"]
 
 
 @pytest.mark.parametrize("variant", ["compose.brokers.yml", "compose.secured.yml"])

@@ -123,7 +123,7 @@ class Compose:
 
     async def down(self) -> None:
         """Remove everything of this project, and only that."""
-        await self("--profile", "operations", "down", "--volumes", "--timeout", "5")
+        await self("--profile", "*", "down", "--volumes", "--timeout", "5")
 
 
 async def docker(*words: str, env: Mapping[str, str] | None = None, may_fail: bool = False) -> str:

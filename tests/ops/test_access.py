@@ -32,9 +32,23 @@ def test_a_personal_topic_is_read_and_emptied_by_its_one_reader_alone() -> None:
 
 
 def test_a_service_reads_in_groups_of_its_own_name_alone() -> None:
-    groups = {(rule.principal, rule.name) for rule in rules() if rule.restype == ResourceType.GROUP}
+    groups = {
+        (rule.principal, rule.name)
+        for rule in rules()
+        if rule.restype == ResourceType.GROUP and rule.operation == AclOperation.READ
+    }
 
     assert groups == {(f"User:{service}", f"{service}.") for service in SERVICES}
+
+
+def test_the_exporter_sees_all_topics_and_groups_and_does_nothing_with_them() -> None:
+    its_own = {(rule.operation, rule.name) for rule in rules() if rule.principal == "User:exporter"}
+
+    assert its_own == {
+        *((AclOperation.DESCRIBE, f"{service}.") for service in SERVICES),
+        *((AclOperation.DESCRIBE, topic.name) for topic in ALL_TOPICS),
+        *((AclOperation.DESCRIBE_CONFIGS, topic.name) for topic in ALL_TOPICS),
+    }
 
 
 def test_whoever_owns_a_topic_has_a_user() -> None:

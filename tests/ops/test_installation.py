@@ -198,6 +198,44 @@ def test_prometheus_is_handed_what_opens_metrics_and_nothing_else_where_it_is_wa
     assert token.read_text() != installation.internal_token
 
 
+@pytest.mark.parametrize(
+    ("told", "handed"),
+    [
+        ({}, {"kafka_security_protocol": "PLAINTEXT"}),
+        (
+            {"KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "KAFKA_USERNAME": "admin", "KAFKA_SASL_MECHANISM": "PLAIN"},
+            {
+                "kafka_security_protocol": "SASL_PLAINTEXT",
+                "kafka_username": "exporter",
+                "kafka_sasl_mechanism": "SCRAM-SHA-512",
+            },
+        ),
+        (
+            {"KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_USERNAME": "cloud", "KAFKA_PASSWORD": "of the cloud"},
+            {
+                "kafka_security_protocol": "SASL_SSL",
+                "kafka_username": "cloud",
+                "kafka_password": "of the cloud",
+            },
+        ),
+    ],
+    ids=["anybody", "users made here", "a user given"],
+)
+def test_the_exporter_is_handed_how_kafka_is_reached_and_nothing_else_where_it_is_watched(
+    tmp_path: Path, told: dict[str, str], handed: dict[str, str]
+) -> None:
+    installation = created(tmp_path, ENGINES | told)
+    for name in (*SERVICES, "kafka", "postgres", "exporter"):
+        (tmp_path / name).mkdir()
+
+    installation.hand_out(tmp_path)
+
+    given = {path.name: path.read_text() for path in (tmp_path / "exporter").iterdir()}
+    if installation.makes_kafka_users:
+        assert given.pop("kafka_password") == installation.vault.secret("kafka-password-exporter")
+    assert given == handed
+
+
 @pytest.mark.parametrize("name", ["KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM"])
 def test_a_word_that_kafka_does_not_know_is_told_with_those_it_knows(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match=rf"{name} is SCRAM: it is one of .*PLAIN"):

