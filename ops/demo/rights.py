@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
 
-from ops.demo.doors import Doors, NotHeldError, until
+from ops.demo.doors import ANSWER_SECONDS, Doors, NotHeldError, until
 from ops.demo.people import Person
 from ops.demo.stage import Stage
 from ops.demo.story import CODE, FEEDBACK_A_PERSON, Story, reading_of
@@ -185,7 +185,7 @@ class Rights:
         mail["Message-ID"] = make_msgid(domain="people.example")
         mail.set_content(words)
         host, _, port = self._installation.addresses.privacy_mailbox.rpartition(":")
-        with smtplib.SMTP(host, int(port), timeout=10) as relay:
+        with smtplib.SMTP(host, int(port), timeout=ANSWER_SECONDS) as relay:
             relay.send_message(mail)
 
     async def _newest(self, subject: str, known: Sequence[Mail]) -> Mail:
@@ -224,7 +224,7 @@ class Rights:
             self.stage.note("no days pass", "the clocks of services that run elsewhere are not moved")
             return
         with self.stage.step(f"{DAYS_UNDECIDED} days pass") as step:
-            self._installation.clock_shift_file.write_text(str(timedelta(days=DAYS_UNDECIDED).total_seconds()))
+            self._installation.move_clocks(timedelta(days=DAYS_UNDECIDED))
             await self.story.open_session(self.person)
             waiting = (await self._staff("GET", f"/{request_id}")).json()
             step.detail = f"staff sees {waiting['days_left']} days left"
