@@ -39,7 +39,7 @@ async def test_a_service_waits_for_database_migrations_broker_and_topics_and_say
             await eventually(told, what)
 
         try:
-            await supervisor._start("device")  # noqa: SLF001 - one alone, without waiting until it is ready
+            await supervisor.release("device")
             await waits_for("database and migrations")
             await postgres.start()
             await waits_for("database and migrations")
