@@ -16,6 +16,7 @@ import pytest
 from ops.errors import UserError
 from ops.installation import SERVICES, Installation
 from ops.system import System, running
+from tests.people import PATIENCE_SECONDS
 
 ADIEU = [sys.executable, "-c", "from ops.cli import main; main()"]
 
@@ -33,7 +34,7 @@ def module_told() -> list[str]:
 
 
 async def test_every_service_is_ready_when_the_start_returns(system: System) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as client:
         for service in SERVICES:
             answer = await client.get(f"{system.addresses.services[service]}/health/ready")
             assert answer.is_success
@@ -114,5 +115,5 @@ async def up(directory: Path) -> tuple[asyncio.subprocess.Process, list[psutil.P
 
 async def assert_all_end(parts: list[psutil.Process]) -> None:
     assert len(parts) >= len(SERVICES) + 2
-    _, alive = await asyncio.to_thread(psutil.wait_procs, parts, 20)
+    _, alive = await asyncio.to_thread(psutil.wait_procs, parts, PATIENCE_SECONDS)
     assert not alive
