@@ -20,7 +20,7 @@ from services.requests.consumers import SUBSCRIPTIONS as REQUESTS
 from shared.contracts.topics import ALL_TOPICS, Topic
 
 POLL_SECONDS = 0.2
-CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 20.0
 READERS = {"account": ACCOUNT, "device": DEVICE, "requests": REQUESTS, "notifier": NOTIFIER}
 ON_ITS_WAY = {
     "account": ("outbox",),
@@ -80,7 +80,7 @@ async def _in_topics(installation: Installation) -> list[str]:
     admin = AIOKafkaAdminClient(bootstrap_servers=installation.addresses.kafka)
     consumer = AIOKafkaConsumer(bootstrap_servers=installation.addresses.kafka)
     try:
-        async with asyncio.timeout(CONNECT_SECONDS):
+        async with asyncio.timeout(ANSWER_SECONDS):
             await admin.start()
             await consumer.start()
             return [text async for text in _unread(admin, consumer)]

@@ -17,22 +17,23 @@ def system_clock() -> datetime:
 class ShiftedClock:
     """A clock that is ahead by as many seconds as a file holds: a run can be moved forward by days.
 
-    The file is read anew when it has changed; while it is not there, nothing is added.
+    The file is read anew when another one has taken its place; while it is not there, nothing is added.
     """
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._read_at: int | None = None
+        self._read: tuple[int, int] | None = None
         self._ahead = timedelta()
 
     def __call__(self) -> datetime:
         try:
-            changed_at = self._file.stat().st_mtime_ns
+            found = self._file.stat()
         except FileNotFoundError:
             return system_clock()
-        if changed_at != self._read_at:
+        # Its time alone would not tell two apart that came within one tick of the system.
+        if (which := (found.st_ino, found.st_mtime_ns)) != self._read:
             self._ahead = timedelta(seconds=float(self._file.read_text()))
-            self._read_at = changed_at
+            self._read = which
         return system_clock() + self._ahead
 
 

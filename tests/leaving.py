@@ -75,13 +75,14 @@ async def _leave_while(people: Sequence[Person], strike: Strike, within: float) 
 
 
 async def _arrived(system: System, bystander: Person) -> dict[str, list[str]]:
-    """Wait for the bystander's readings and feedback, and remember all of their rows."""
+    """Wait for the bystander's readings, feedback and contact, and remember all of their rows."""
 
     async def there() -> dict[str, list[str]] | None:
         about = lines_about([bystander.mark], await rows(system))
         about.pop("device.products", None)
-        arrived = len(about.get("device.readings", [])) == READINGS and "requests.feedback" in about
-        return about if arrived and "account.outbox" not in about else None
+        arrived = len(about.get("device.readings", [])) == READINGS
+        arrived &= {"requests.feedback", "notifier.contacts"} <= about.keys()
+        return about if arrived and not any(map(_passes, about)) else None
 
     found: dict[str, list[str]] = await eventually(there, "the bystander's data")
     return found
@@ -97,7 +98,12 @@ async def nothing_left(system: System, people: Sequence[Person]) -> bool:
 
 async def _at_rest(system: System) -> bool:
     tables = await rows(system)
-    return not any(texts for name, texts in tables.items() if name.endswith((".outbox", ".messages")))
+    return not any(texts for name, texts in tables.items() if _passes(name))
+
+
+def _passes(table: str) -> bool:
+    """Tell whether what stands there is on its way."""
+    return table.endswith((".outbox", ".messages"))
 
 
 def _assert_everybody_was_told_once(system: System, people: Sequence[Person]) -> None:

@@ -7,12 +7,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
+import pytest
 
 from ops.installation import Installation
 from ops.system import System, running
 
 MANY_AT_ONE_ADDRESS = {"NETWORK_PATIENCE": "1000"}
 """Everybody in a test comes from one network address."""
+starts_a_system = pytest.mark.timeout(300)
+"""Marks tests that take half a minute, and on a busy machine some."""
 
 
 @asynccontextmanager

@@ -22,6 +22,8 @@ from shared.contracts.topics import Topic
 from shared.messaging.kafka import Kafka
 
 PATIENCE_SECONDS = 60.0
+ANSWER_SECONDS = 30.0
+"""How long one answer is waited for, before it is asked for again."""
 POLL_SECONDS = 0.05
 LINGER_MS = 5
 T = TypeVar("T")
@@ -134,7 +136,7 @@ async def open_doors(installation: Installation) -> AsyncIterator[Doors]:
     """Open them, and close them behind the caller."""
     kafka = installation.kafka
     async with (
-        httpx.AsyncClient(timeout=10) as http,
+        httpx.AsyncClient(timeout=ANSWER_SECONDS) as http,
         AIOKafkaProducer(**kafka.client, linger_ms=LINGER_MS) as producer,
         kafka.admin() as admin,
     ):

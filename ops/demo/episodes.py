@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 from confluent_kafka import Producer
 
-from ops.demo.doors import Doors, NotHeldError, until
+from ops.demo.doors import ANSWER_SECONDS, Doors, NotHeldError, until
 from ops.demo.people import MODEL, Person
 from ops.demo.stage import Stage
 from ops.products import Product, as_body
@@ -20,7 +20,6 @@ from shared.contracts.topics import DEVICE_ACTIONS, TELEMETRY
 
 NEW_CLIENT = "A new log-in to your account"
 FOREIGN_READINGS = 20
-FLUSH_SECONDS = 10
 
 
 class Episodes:
@@ -120,7 +119,7 @@ class Episodes:
         producer = Producer(self.doors.kafka.librdkafka)
         for fact in facts:
             producer.produce(topic, key=str(person.account_id), value=json.dumps(fact))
-        if producer.flush(FLUSH_SECONDS):
+        if producer.flush(ANSWER_SECONDS):
             raise NotHeldError("the foreign client could not publish")
 
     async def _binding_of(self, person: Person) -> UUID | None:

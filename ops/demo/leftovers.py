@@ -23,7 +23,7 @@ from sqlalchemy.engine import make_url
 from ops.installation import Installation
 from shared.messaging.kafka import Kafka
 
-READ_SECONDS = 15.0
+READ_SECONDS = 60.0
 POLL_MS = 50
 MAILBOX = "mailbox"
 KINDS = ("tables", "statistics", "topics", "files")

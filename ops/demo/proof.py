@@ -30,7 +30,7 @@ from ops.demo.stage import Stage
 from ops.demo.story import FEEDBACK_A_PERSON, READINGS_A_DEVICE, erased
 from ops.system import System
 
-PURGE_PATIENCE_SECONDS = 15.0
+PURGE_PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.1
 PASSING = (".outbox", ".messages")
 """Tables that rows only pass through."""

@@ -8,7 +8,6 @@ from asyncio.subprocess import PIPE, create_subprocess_exec
 from pathlib import Path
 
 import asyncpg
-import pytest
 
 from chaos.crowd import group_marks
 from chaos.faults.base import Fault, World
@@ -16,6 +15,7 @@ from chaos.faults.messages import Doubled
 from chaos.faults.services import AtFailpoint
 from chaos.run import Outcome, run
 from ops.demo.leftovers import connected
+from tests.whole_system import starts_a_system
 
 PEOPLE = 30
 
@@ -49,7 +49,7 @@ async def _run(tmp_path: Path, *faults: Fault) -> Outcome:
     return await run(1, PEOPLE, tmp_path / "chaos", print, faults=faults)
 
 
-@pytest.mark.timeout(180)
+@starts_a_system
 async def test_a_small_run_holds_and_tells_its_recovery(tmp_path: Path) -> None:
     words = ["--seed", "1", "--people", str(PEOPLE), "--json", "--directory", str(tmp_path)]
     process = await create_subprocess_exec(sys.executable, "-m", "chaos", *words, stdout=PIPE, stderr=PIPE)
@@ -61,7 +61,7 @@ async def test_a_small_run_holds_and_tells_its_recovery(tmp_path: Path) -> None:
     assert [line for line in outcome["lines"] if line["what"].startswith("it happened")]
 
 
-@pytest.mark.timeout(180)
+@starts_a_system
 async def test_what_is_lost_and_what_is_left_is_found_and_said(tmp_path: Path) -> None:
     outcome = await _run(tmp_path, Sabotage(), Doubled())
 
@@ -77,7 +77,7 @@ async def test_what_is_lost_and_what_is_left_is_found_and_said(tmp_path: Path) -
     assert "account.forgotten" in violated["nothing is left of who has left: tables, statistics, topics, files"]
 
 
-@pytest.mark.timeout(180)
+@starts_a_system
 async def test_a_failpoint_that_nobody_reaches_is_no_fault_that_happened(tmp_path: Path) -> None:
     never = AtFailpoint("mailer.sent", "KILL", "device", nth=1, seconds=1)  # device has no mailer
 

@@ -40,11 +40,12 @@ async def test_three_replicas_share_the_work_and_every_change_of_their_number_lo
     shares: list[list[int]] = []
 
     async def shared_by(replicas: int) -> None:
-        async def so() -> bool:
-            return len(await partitions_of_each_replica(system)) == replicas
+        async def so() -> list[int] | None:
+            found = await partitions_of_each_replica(system)
+            # Of a group that shares anew, nobody has any.
+            return found if len(found) == replicas and sum(found) == ACCOUNTS.partitions else None
 
-        await eventually(so, f"{replicas} members of the group")
-        shares.append(await partitions_of_each_replica(system))
+        shares.append(await eventually(so, f"{replicas} members of the group"))
 
     async def scale(replicas: int) -> None:
         await compose.up("--no-recreate", "--scale", f"device={replicas}", "device")

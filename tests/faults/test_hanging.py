@@ -13,7 +13,7 @@ import httpx
 from ops.system import System
 from shared.database import lock_key
 from tests.people import Person, eventually, settle_in
-from tests.whole_system import whole_system
+from tests.whole_system import starts_a_system, whole_system
 
 
 @asynccontextmanager
@@ -27,8 +27,12 @@ async def account_is_held(system: System, service: str, account_id: str) -> Asyn
         await connection.close()
 
 
+@starts_a_system
 async def test_a_service_whose_consumer_hangs_is_started_again_and_goes_on_where_it_was(tmp_path: Path) -> None:
-    async with whole_system(tmp_path / "system", HANG_AFTER_SECONDS="8") as system, httpx.AsyncClient() as http:
+    async with (
+        whole_system(tmp_path / "system", HANG_AFTER_SECONDS="8") as system,
+        httpx.AsyncClient(timeout=30) as http,
+    ):
         ada = Person(system, http)
         assert system.mailbox
         await settle_in([ada], system.mailbox)

@@ -9,7 +9,7 @@ import pytest
 
 from ops.system import System
 from tests.leaving import many_leave
-from tests.whole_system import whole_system
+from tests.whole_system import starts_a_system, whole_system
 
 PEOPLE = 50
 
@@ -35,7 +35,7 @@ async def _kill(system: System, victim: str) -> None:
         system.supervisor.kill(victim)
 
 
-@pytest.mark.timeout(300)
+@starts_a_system
 @pytest.mark.parametrize("victim", ["account", "device", "requests", "notifier", "Kafka", "PostgreSQL"])
 async def test_nothing_is_lost_and_nothing_stays_when_one_part_is_killed_among_fifty_cancellations(
     system: System, http: httpx.AsyncClient, victim: str

@@ -13,8 +13,10 @@ from ops.installation import Installation
 from ops.provision import provide_databases, provide_topics
 from ops.supervisor import Supervisor
 from tests.people import eventually
+from tests.whole_system import starts_a_system
 
 
+@starts_a_system
 async def test_a_service_waits_for_database_migrations_broker_and_topics_and_says_so(tmp_path: Path) -> None:
     installation = Installation(tmp_path, {})
     installation.create()
@@ -39,7 +41,7 @@ async def test_a_service_waits_for_database_migrations_broker_and_topics_and_say
             await eventually(told, what)
 
         try:
-            await supervisor._start("device")  # noqa: SLF001 - one alone, without waiting until it is ready
+            await supervisor.release("device")
             await waits_for("database and migrations")
             await postgres.start()
             await waits_for("database and migrations")

@@ -138,7 +138,7 @@ async def mail_server() -> AsyncIterator[MailServer]:
 async def notifier(room: OpenRoom, mail_server: MailServer) -> AsyncIterator[Notifier]:
     opened = await room("notifier")
     settings = cast("Settings", opened.settings)
-    here = {"smtp_host": HOST, "smtp_port": mail_server.port, "smtp_timeout_seconds": 2}
+    here = {"smtp_host": HOST, "smtp_port": mail_server.port, "smtp_timeout_seconds": 60}
     made = Notifier(opened, settings.model_copy(update=here))
     yield made
     made.smtp.close()

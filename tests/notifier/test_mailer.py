@@ -257,7 +257,7 @@ async def test_a_message_never_overtakes_an_earlier_one_to_the_same_person(
 async def test_a_mail_server_that_does_not_answer_is_not_waited_for_for_long(
     notifier: Notifier, mail_server: MailServer
 ) -> None:
-    impatient = Notifier(notifier.room, notifier.settings.model_copy(update={"smtp_timeout_seconds": 0.2}))
+    impatient = Notifier(notifier.room, notifier.settings.model_copy(update={"smtp_timeout_seconds": 2}))
     mail_server.silent_to = ANNA.email
     await notifier.room.hears(contact_of(ANNA), contact_of(BEN), possible_for(ANNA), possible_for(BEN))
     await impatient.deliver()

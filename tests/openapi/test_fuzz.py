@@ -75,7 +75,7 @@ def asked(operation: APIOperation[Any, Any, Any, Any], mode: GenerationMode, hea
     )
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: Case[Any]) -> None:
-        case.call_and_validate(headers=headers, checks=HELD)
+        case.call_and_validate(headers=headers, checks=HELD, timeout=60)
 
     ask()
 

@@ -7,12 +7,10 @@ import sys
 from asyncio.subprocess import PIPE, create_subprocess_exec
 from pathlib import Path
 
-import pytest
-
-SECONDS = 180
+from tests.whole_system import starts_a_system
 
 
-@pytest.mark.timeout(SECONDS)
+@starts_a_system
 async def test_the_story_holds_and_every_plant_is_found(tmp_path: Path) -> None:
     words = ["demo", "--json", "--plant", "--directory", str(tmp_path / "demo")]
     program = (sys.executable, "-c", "from ops.cli import main; main()")

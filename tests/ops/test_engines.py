@@ -18,6 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from ops.engines import EmbeddedKafka, EmbeddedPostgres, EngineError
 from ops.engines import jars as kafka_jars
 from ops.engines import kafka as kafka_module
+from tests.people import PATIENCE_SECONDS
 
 STARTS_AND_WAITS = """
 import asyncio, sys
@@ -172,7 +173,7 @@ async def test_engines_end_with_the_process_that_started_them(tmp_path: Path) ->
     engines += [child for engine in engines for child in engine.children(recursive=True)]
     starter.kill()
     await starter.communicate()
-    _, alive = await asyncio.to_thread(psutil.wait_procs, engines, 20)
+    _, alive = await asyncio.to_thread(psutil.wait_procs, engines, PATIENCE_SECONDS)
     assert not alive
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -58,8 +59,8 @@ def test_requests_knows_whoever_a_token_of_staff_is_printed_for_also_when_the_cl
     installation = created(tmp_path)
     keys = read_key_set(Path(installation.service_environment("requests")["STAFF_KEY_SET_FILE"]))
     clock = clock_told_by(Path(installation.service_environment("requests")["CLOCK_SHIFT_FILE"]))
-    for seconds in (0, 86_400 * 30):
-        installation.clock_shift_file.write_text(str(seconds))
+    for days in (0, 30):
+        installation.move_clocks(timedelta(days=days))
         staff = read_staff_token(keys, installation.staff_token("s-1"), clock())
         assert staff is not None
         assert (staff.id, staff.roles) == ("s-1", frozenset({"privacy"}))

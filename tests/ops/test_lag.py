@@ -51,6 +51,8 @@ async def the_brokers_own_tool(servers: str, *words: str) -> str:
         CONSUMER_GROUPS,
         "--bootstrap-server",
         servers,
+        "--timeout",
+        "60000",
         *words,
     ]
     tool = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)

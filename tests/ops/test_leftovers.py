@@ -165,10 +165,9 @@ def test_what_the_engines_files_keep_is_counted_where_it_can_be(tmp_path: Path) 
     now = datetime.now(UTC)
     segments = tmp_path / "kafka" / "data" / "topic-0"
     segments.mkdir(parents=True)
-    for name in ("old.log", "new.log"):
+    for name, written in (("old.log", now - timedelta(days=1)), ("new.log", now)):
         (segments / name).write_text(f"{MARK}{MARK}")
-    yesterday = (now - timedelta(days=1)).timestamp()
-    os.utime(segments / "old.log", (yesterday, yesterday))
+        os.utime(segments / name, (written.timestamp(), written.timestamp()))
     counted = {raw.what: (raw.occurrences, raw.files) for raw in raw_residue(tmp_path, [MARK], now)}
     assert counted["log segments of the broker"] == (2, 1)
     assert counted["write-ahead log of the databases"] == (0, 0)

@@ -14,7 +14,7 @@ from ops.errors import UserError
 from ops.installation import SERVICES, Installation
 from ops.processes import free_port
 from ops.provision import provide, provide_databases, provide_topics
-from shared.contracts.topics import ALL_TOPICS, TELEMETRY
+from shared.contracts.topics import ALL_TOPICS, TELEMETRY, Topic
 from shared.messaging.kafka import Kafka
 from tests.people import eventually
 
@@ -43,17 +43,28 @@ async def test_every_service_gets_a_migrated_database_that_no_other_may_enter(po
             await connect(postgres, "provision_account", foreign)
 
 
+async def settings_of(admin: AIOKafkaAdminClient, topic: Topic) -> dict[str, str]:
+    (described,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic.name)])
+    return {entry[0]: entry[1] for entry in described.resources[0][4]}
+
+
 async def test_every_topic_exists_with_its_settings(kafka: EmbeddedKafka) -> None:
     for _ in range(2):
         await provide_topics(Kafka(kafka.bootstrap_servers))
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
     await admin.start()
-    partitions = {t["topic"]: len(t["partitions"]) for t in await admin.describe_topics()}
-    (described,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, TELEMETRY.name)])
+
+    async def all_there() -> bool:
+        partitions = {t["topic"]: len(t["partitions"]) for t in await admin.describe_topics()}
+        return {topic.name: topic.partitions for topic in ALL_TOPICS}.items() <= partitions.items()
+
+    async def are_set() -> bool:
+        return TELEMETRY.kafka_config.items() <= (await settings_of(admin, TELEMETRY)).items()
+
+    # The broker hears of either after its controller has answered.
+    await eventually(all_there, "every topic")
+    await eventually(are_set, "the settings")
     await admin.close()
-    assert {topic.name: topic.partitions for topic in ALL_TOPICS}.items() <= partitions.items()
-    settings = {entry[0]: entry[1] for entry in described.resources[0][4]}
-    assert TELEMETRY.kafka_config.items() <= settings.items()
 
 
 async def test_a_changed_setting_of_a_topic_is_set_right(kafka: EmbeddedKafka) -> None:
@@ -65,11 +76,10 @@ async def test_a_changed_setting_of_a_topic_is_set_right(kafka: EmbeddedKafka) -
     await provide_topics(Kafka(kafka.bootstrap_servers))
 
     async def is_right() -> bool:
-        (described,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, TELEMETRY.name)])
-        settings = {entry[0]: entry[1] for entry in described.resources[0][4]}
-        return bool(settings["retention.ms"] == TELEMETRY.kafka_config["retention.ms"])
+        settings = await settings_of(admin, TELEMETRY)
+        return settings["retention.ms"] == TELEMETRY.kafka_config["retention.ms"]
 
-    await eventually(is_right, "the setting to be right")  # the broker hears of it after its controller has answered
+    await eventually(is_right, "the setting to be right")  # heard of late, as above
     await admin.close()
 
 

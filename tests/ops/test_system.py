@@ -16,6 +16,8 @@ import pytest
 from ops.errors import UserError
 from ops.installation import SERVICES, Installation
 from ops.system import System, running
+from tests.people import PATIENCE_SECONDS
+from tests.whole_system import starts_a_system
 
 ADIEU = [sys.executable, "-c", "from ops.cli import main; main()"]
 
@@ -33,7 +35,7 @@ def module_told() -> list[str]:
 
 
 async def test_every_service_is_ready_when_the_start_returns(system: System) -> None:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as client:
         for service in SERVICES:
             answer = await client.get(f"{system.addresses.services[service]}/health/ready")
             assert answer.is_success
@@ -70,6 +72,7 @@ async def test_a_second_system_in_the_same_directory_is_refused(system: System) 
     assert system.installation.find_running() == system.addresses
 
 
+@starts_a_system
 async def test_a_service_that_cannot_start_is_named_with_its_last_words(tmp_path: Path, system: System) -> None:
     outside = {f"{service.upper()}_DATABASE_URL": system.installation.database_urls[service] for service in SERVICES}
     outside |= {"KAFKA_BOOTSTRAP_SERVERS": system.addresses.kafka, "SMTP_HOST": "127.0.0.1", "SMTP_PORT": "25"}
@@ -80,6 +83,7 @@ async def test_a_service_that_cannot_start_is_named_with_its_last_words(tmp_path
     assert not [child for child in psutil.Process().children() if str(tmp_path) in child.cmdline()]
 
 
+@starts_a_system
 async def test_the_command_stops_everything_at_ctrl_c_and_is_content(tmp_path: Path) -> None:
     command, parts = await up(tmp_path)
     command.send_signal(signal.SIGINT)
@@ -91,6 +95,7 @@ async def test_the_command_stops_everything_at_ctrl_c_and_is_content(tmp_path: P
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends them at once; elsewhere the next start does")
+@starts_a_system
 async def test_nothing_outlives_the_command_that_is_killed_and_it_starts_again(tmp_path: Path) -> None:
     command, parts = await up(tmp_path)
     command.kill()
@@ -114,5 +119,5 @@ async def up(directory: Path) -> tuple[asyncio.subprocess.Process, list[psutil.P
 
 async def assert_all_end(parts: list[psutil.Process]) -> None:
     assert len(parts) >= len(SERVICES) + 2
-    _, alive = await asyncio.to_thread(psutil.wait_procs, parts, 20)
+    _, alive = await asyncio.to_thread(psutil.wait_procs, parts, PATIENCE_SECONDS)
     assert not alive

@@ -24,9 +24,11 @@ def test_without_a_file_the_time_is_the_systems(tmp_path: Path) -> None:
 def test_the_clock_is_moved_while_it_runs_and_comes_back(tmp_path: Path) -> None:
     file = tmp_path / "clock-shift"
     clock = clock_told_by(file)
-    for number, days in enumerate((30, 60, 0)):
-        file.write_text(str(days * 86_400))
-        os.utime(file, ns=(number, number))
+    for days in (30, 60, 0):
+        new = tmp_path / "new"
+        new.write_text(str(days * 86_400))
+        os.utime(new, ns=(0, 0))  # as where the system counts time in ticks
+        new.replace(file)
         assert abs(ahead(clock) - days * DAY) < SLACK
     file.unlink()
 

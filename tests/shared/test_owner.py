@@ -173,6 +173,11 @@ async def steps_told(broker: Broker, person: Person) -> list[str]:
     return [kind for body in about for kind in kinds if kind.encode() in body]
 
 
+async def all_told(broker: Broker, person: Person) -> bool:
+    """Tell whether the end of the person's order was announced: that is said after it has come."""
+    return ErasureCompleted.__name__ in await steps_told(broker, person)
+
+
 async def test_a_new_owner_is_admitted_asked_and_released_without_a_word_in_requests(
     broker: Broker, requests: AsyncEngine, diary: Service
 ) -> None:
@@ -184,7 +189,7 @@ async def test_a_new_owner_is_admitted_asked_and_released_without_a_word_in_requ
 
     # When the diary announces itself
     async with at_work(diary):
-        await asyncio.wait_for(diary.parts.owner.admitted.wait(), 30)
+        await diary.parts.owner.admitted.wait()
 
         # Then the open order asks it too, and stays settled
         async def answered() -> bool:
@@ -196,6 +201,7 @@ async def test_a_new_owner_is_admitted_asked_and_released_without_a_word_in_requ
         await answer(broker, ANNA, "notifier")
         await has(requests, ANNA, "completed_at")
         assert erased_by_diary(await order_of(requests, ANNA)) == [("feedback", Outcome.ERASED, 1)]
+        await until(lambda: all_told(broker, ANNA))
         assert await steps_told(broker, ANNA) == ["ErasureSettled", "ErasureCompleted"]
 
     # And when it is away, the next order waits for it
