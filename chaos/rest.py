@@ -17,7 +17,7 @@ from services.account.consumers import SUBSCRIPTIONS as ACCOUNT
 from services.device.consumers import SUBSCRIPTIONS as DEVICE
 from services.notifier.consumers import SUBSCRIPTIONS as NOTIFIER
 from services.requests.consumers import SUBSCRIPTIONS as REQUESTS
-from shared.contracts.topics import ALL_TOPICS, Topic
+from shared.contracts.topics import ALL_TOPICS
 
 POLL_SECONDS = 0.2
 ANSWER_SECONDS = 20.0
@@ -29,11 +29,6 @@ ON_ITS_WAY = {
     "notifier": ("outbox", "messages"),
 }
 """Rows that are there only as long as something has not come to its end."""
-
-
-def group_of(service: str, topic: Topic) -> str:
-    """Name the group by which a service reads a topic."""
-    return f"{service}.{topic.name.replace('*', 'any')}"
 
 
 def readers_of(topic_name: str) -> list[str]:
@@ -98,7 +93,7 @@ async def _unread(admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> Asy
     begins = await consumer.beginning_offsets(places)
     for service, subscriptions in READERS.items():
         for subscription in subscriptions:
-            group = group_of(service, subscription.topic)
+            group = subscription.topic.group_of(service)
             read = await admin.list_consumer_group_offsets(group)
             for place in (place for place in places if subscription.topic.covers(place.topic)):
                 at = read[place].offset if place in read else begins[place]

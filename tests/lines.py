@@ -166,5 +166,5 @@ async def reading(broker: Broker, room: Room, consumer: Consumer, records: int =
 
 
 def group_of(room: Room, topic: Topic) -> str:
-    """Name the group in which a service reads a topic."""
-    return f"{room.service}.{topic.name}"
+    """Name the group in which a room's service reads a topic."""
+    return topic.group_of(room.service)

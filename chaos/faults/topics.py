@@ -11,7 +11,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicP
 from confluent_kafka.admin import AdminClient
 
 from chaos.faults.base import Fault, World, seen
-from chaos.rest import READERS, group_of, wait_for_rest
+from chaos.rest import READERS, wait_for_rest
 from ops.installation import SERVICES, service_of
 from ops.provision import provide_topics
 from shared.contracts.topics import ALL_TOPICS, ORDERS, Topic, receipts_of
@@ -131,13 +131,15 @@ class OffsetsLost(Fault):
         await release_all(world, processes)
 
     def _forget(self, admin: AdminClient) -> str:
-        group = group_of(self.service, self.topic)
+        group = self.topic.group_of(self.service)
         admin.delete_consumer_groups([group])[group].result()
         return f"group {group} was deleted"
 
     def _set_back(self, admin: AdminClient) -> str:
-        group = group_of(self.service, self.topic)
+        group = self.topic.group_of(self.service)
         names = [topic for topic in ALL_TOPICS if self.topic.covers(topic.name)]
         places = [TopicPartition(topic.name, n, 0) for topic in names for n in range(topic.partitions)]
-        admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)])[group].result()
+        answer = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)])[group].result()
+        for refused in (place.error for place in answer.topic_partitions if place.error):
+            raise KafkaException(refused)  # the client tells of it, and calls it no failure
         return f"group {group} was set back to 0 in {len(places)} partitions"
