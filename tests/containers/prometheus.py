@@ -88,6 +88,12 @@ class Prometheus:
         found: list[dict[str, Any]] = answer.json()["data"]["result"]
         return [series for series in found if series["value"][1] != "NaN"]
 
+    async def rules(self) -> dict[str, str]:
+        """Name the rules that it has loaded, each with how it goes: "ok" when it has been evaluated."""
+        answer = await self._api.get("/rules")
+        groups: list[dict[str, Any]] = answer.raise_for_status().json()["data"]["groups"]
+        return {rule["name"]: rule["health"] for group in groups for rule in group["rules"]}
+
     async def raised(self) -> set[str]:
         """Name the alerts that fire, or will if it lasts."""
         return {alert["labels"]["alertname"] for alert in await self._alerts()}

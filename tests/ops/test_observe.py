@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import yaml
 from prometheus_client import REGISTRY
 
 from ops.lag.exporter import LagCollector
@@ -43,3 +45,27 @@ def test_every_alert_stands_in_the_runbook_and_is_tried() -> None:
     tried = (OBSERVE / "alerts_test.yml").read_text()
     assert [each for each in alerts if f"`{each}`" not in runbook] == []
     assert [each for each in alerts if tried.count(f"alertname: {each}\n") != 2] == []
+
+
+def test_what_grafana_is_given_refers_to_what_is_there() -> None:
+    parts = yaml.safe_load((OBSERVE / "docker-compose.observe.yml").read_text())["services"]
+    mounts = [str(volume).split(":") for volume in parts["grafana"]["volumes"]]
+
+    def in_grafana(path: str) -> Path:
+        ((source, target, *_),) = [mount for mount in mounts if Path(path).is_relative_to(mount[1])]
+        return OBSERVE.parent / source / Path(path).relative_to(target)
+
+    provisioning = [
+        yaml.safe_load(in_grafana(f"/etc/grafana/provisioning/{file}").read_text())
+        for file in ("datasources/prometheus.yml", "dashboards/adieu.yml")
+    ]
+    (source,), (provider,) = provisioning[0]["datasources"], provisioning[1]["providers"]
+    url = urlsplit(source["url"])
+    (published,) = parts[url.hostname]["ports"]
+    boards = list(in_grafana(provider["options"]["path"]).glob("*.json"))
+    panels = [panel for board in boards for panel in json.loads(board.read_text())["panels"]]
+
+    assert published.endswith(f":{url.port}")
+    assert in_grafana(parts["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]) in boards
+    assert [panel["title"] for panel in panels if panel["datasource"]["uid"] != source["uid"]] == []
+    assert panels
