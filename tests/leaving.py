@@ -14,7 +14,8 @@ from tests.people import Person, eventually, mails_by_address, settle_in
 from tests.whole_system import lines_about, rows
 
 READINGS = 20
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 240.0
+"""Longer than a consumer may hang."""
 
 Strike = Callable[[], Awaitable[None]]
 

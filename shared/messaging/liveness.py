@@ -12,6 +12,7 @@ from time import monotonic
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from shared.contracts.topics import Topic
 from shared.messaging.consumer import Consumer
 from shared.messaging.polling import CarefulConsumer
 
@@ -72,21 +73,32 @@ async def state_of(consumer: Consumer) -> Hashable | None:
     if consumer.busy.locked():
         return "in hand", consumer.tries
     try:
-        return frozenset((await _waiting(client)).items()) or None
+        return frozenset((await _waiting(client, consumer.subscription.topic)).items()) or None
     except KafkaError:
         return None  # while the broker is away nothing can be said, and nothing be mended here
 
 
-async def _waiting(client: CarefulConsumer) -> dict[TopicPartition, int | None]:
-    """Find the partitions in which something waits, and where the client stands in each."""
-    places = client.assignment() - client.paused()
+async def _waiting(client: CarefulConsumer, topic: Topic) -> dict[TopicPartition, int | None]:
+    """Find the partitions in which something waits, and where the client stands in each.
+
+    A client that has no partition looks where its whole group stands: others may have them all, and then that moves.
+    Or nobody has: a client may fall out of its group without a word when a broker goes.
+    """
+    if client.assignment():
+        places, standing = client.assignment() - client.paused(), client.position
+    else:
+        names = [name for name in await client.topics() if topic.covers(name)]
+        places, standing = (
+            {TopicPartition(name, n) for name in names for n in range(topic.partitions)},
+            client.committed,
+        )
     ends = await client.end_offsets(places) if places else {}
     found: dict[TopicPartition, int | None] = {}
     for place, end in ends.items():
         position = None
         with suppress(TimeoutError):
             async with asyncio.timeout(ANSWER_SECONDS):
-                position = await client.position(place)
-        if position is None or position < end:
+                position = await standing(place)
+        if end and (position is None or position < end):
             found[place] = position
     return found

@@ -100,6 +100,19 @@ async def test_a_consumer_that_does_not_poll_what_waits_hangs(broker: Broker, li
         await hangs(consumer)
 
 
+async def test_a_consumer_that_has_fallen_out_of_its_group_hangs_when_something_waits(
+    broker: Broker, line: Line
+) -> None:
+    requests, topic, consumer = line
+    async with reading(broker, requests, consumer):
+        await publish(broker, topic)
+        await until(lambda: _committed(broker, group_of(requests, topic), 1))
+        consumer.polls.consumer.unsubscribe()
+        await is_left_alone(consumer)
+        await publish(broker, topic)
+        await hangs(consumer)
+
+
 async def test_a_consumer_that_has_read_all_is_left_alone(broker: Broker, line: Line) -> None:
     requests, topic, consumer = line
     async with reading(broker, requests, consumer):
