@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 LOOKS = 8
 """How often it looks within the time that a consumer has."""
 ANSWER_SECONDS = 5.0
+NOTHING_WAITS, NO_ANSWER = "nothing waits", "no answer"
+"""Of what the broker says of the partitions."""
 
 
 class Hangs(Exception):  # noqa: N818 - reads as what it is
@@ -52,8 +54,12 @@ class Liveness:
 
     async def _look(self) -> None:
         while True:
-            for consumer in self._consumers:
-                self._judge(consumer.subscription.topic.name, await state_of(consumer))
+            states = {consumer.subscription.topic.name: await state_of(consumer) for consumer in self._consumers}
+            # While nobody gets an answer the broker is away: nothing can be said, and nothing be mended here.
+            is_there = any(state == NOTHING_WAITS or isinstance(state, frozenset) for state in states.values())
+            for name, state in states.items():
+                is_moot = state == NOTHING_WAITS or (state == NO_ANSWER and not is_there)
+                self._judge(name, None if is_moot else state)
             await asyncio.sleep(self._seconds / LOOKS)
 
     def _judge(self, name: str, state: Hashable | None) -> None:
@@ -66,16 +72,16 @@ class Liveness:
 
 
 async def state_of(consumer: Consumer) -> Hashable | None:
-    """Say where a consumer stands, in a way that changes with every progress; None when it has nothing to do."""
+    """Say where a consumer stands, in a way that changes with every progress; None where it rests on purpose."""
     client = consumer.polls and consumer.polls.consumer
     if client is None or consumer.waits_for_somebody:
         return None
     if consumer.busy.locked():
         return "in hand", consumer.tries
     try:
-        return frozenset((await _waiting(client, consumer.subscription.topic)).items()) or None
-    except KafkaError:
-        return None  # while the broker is away nothing can be said, and nothing be mended here
+        return frozenset((await _waiting(client, consumer.subscription.topic)).items()) or NOTHING_WAITS
+    except (KafkaError, TimeoutError):
+        return NO_ANSWER
 
 
 async def _waiting(client: CarefulConsumer, topic: Topic) -> dict[TopicPartition, int | None]:
@@ -87,12 +93,14 @@ async def _waiting(client: CarefulConsumer, topic: Topic) -> dict[TopicPartition
     if client.assignment():
         places, standing = client.assignment() - client.paused(), client.position
     else:
-        names = [name for name in await client.topics() if topic.covers(name)]
+        async with asyncio.timeout(ANSWER_SECONDS):
+            names = [name for name in await client.topics() if topic.covers(name)]
         places, standing = (
             {TopicPartition(name, n) for name in names for n in range(topic.partitions)},
             client.committed,
         )
-    ends = await client.end_offsets(places) if places else {}
+    async with asyncio.timeout(ANSWER_SECONDS):
+        ends = await client.end_offsets(places) if places else {}
     found: dict[TopicPartition, int | None] = {}
     for place, end in ends.items():
         position = None

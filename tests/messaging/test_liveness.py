@@ -8,11 +8,12 @@ import sys
 from collections.abc import Awaitable, Callable
 
 import pytest
+from aiokafka.errors import KafkaTimeoutError
 
 from shared.contracts.app import FeedbackSubmitted
-from shared.contracts.topics import FEEDBACK, Topic
+from shared.contracts.topics import FEEDBACK, ORDERS, Topic
 from shared.messaging.consumer import Consumer
-from shared.messaging.liveness import Hangs, Liveness, state_of
+from shared.messaging.liveness import NOTHING_WAITS, Hangs, Liveness, state_of
 from tests.builders import ANNA, fact
 from tests.lines import Broker, group_of, reader_of, reading, until
 from tests.rooms import OpenRoom, Room
@@ -38,10 +39,10 @@ def this_process_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("faulthandler.dump_traceback_later", lambda *_, **__: None)
 
 
-async def hangs(consumer: Consumer) -> None:
-    """Watch it until a hang is noticed."""
+async def hangs(*consumers: Consumer) -> None:
+    """Watch them until a hang is noticed."""
     with pytest.raises(ExceptionGroup) as caught:
-        await Liveness([consumer], SOON).run()
+        await Liveness(consumers, SOON).run()
     assert caught.value.subgroup(Hangs)
 
 
@@ -113,13 +114,28 @@ async def test_a_consumer_that_has_fallen_out_of_its_group_hangs_when_something_
         await hangs(consumer)
 
 
+async def test_a_consumer_that_alone_gets_no_answer_hangs_and_with_all_others_is_left_alone(
+    broker: Broker, line: Line, own_topic: OwnTopic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests, _, consumer = line
+    other = reader_of(requests, ORDERS, await own_topic(ORDERS), broker.topic_ids)
+
+    async def no_answer(*_: object) -> None:
+        raise KafkaTimeoutError
+
+    async with reading(broker, requests, consumer), reading(broker, requests, other):
+        monkeypatch.setattr(consumer.polls.consumer, "end_offsets", no_answer)
+        await is_left_alone(consumer)
+        await hangs(consumer, other)
+
+
 async def test_a_consumer_that_has_read_all_is_left_alone(broker: Broker, line: Line) -> None:
     requests, topic, consumer = line
     async with reading(broker, requests, consumer):
         await publish(broker, topic)
         await until(lambda: _committed(broker, group_of(requests, topic), 1))
         await is_left_alone(consumer)
-        assert await state_of(consumer) is None
+        assert await state_of(consumer) == NOTHING_WAITS
 
 
 async def test_a_consumer_that_tries_again_and_again_is_left_alone(
