@@ -15,10 +15,10 @@ up: setup  ## run the whole system in the foreground
 	$(BIN)/adieu up
 
 test: setup  ## run every test that needs no containers
-	$(BIN)/pytest --ignore tests/containers
+	$(BIN)/pytest $(WORKERS) --dist worksteal --ignore tests/containers
 
 test-containers: setup  ## run the image and the compose files, and break them (needs Docker)
-	$(BIN)/pytest tests/containers --timeout 600
+	$(BIN)/pytest $(WORKERS) --dist loadfile tests/containers --timeout 600
 
 chaos: setup  ## break a system on purpose, by SEED=n, and check that nothing was lost
 	$(BIN)/python -m chaos --seed $(or $(SEED),1)
@@ -46,6 +46,9 @@ teeth: setup  ## damage it in one place after the other, and see which test, sim
 
 clean:  ## forget the local system: its data, secrets and mail
 	rm -rf .adieu
+
+# Each has engines of its own.
+WORKERS := --numprocesses logical --maxprocesses 4
 
 COMPILE := --quiet --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 

@@ -17,6 +17,6 @@ def test_without_an_engine_they_fail_at_once_and_say_how_to_get_one() -> None:
     ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=100)
 
     assert ran.returncode == 1
-    assert "no container engine answers" in ran.stdout
-    assert "https://docs.docker.com/engine/install" in ran.stdout
+    assert "no container engine answers" in ran.stderr
+    assert "https://docs.docker.com/engine/install" in ran.stderr
     assert "skipped" not in ran.stdout

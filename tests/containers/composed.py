@@ -91,14 +91,17 @@ class Compose:
 
     async def kill(self, part: str) -> None:
         """End every process in a container at once, as a power failure would; whoever runs it starts it again."""
-        before = await self._restarts(part)
         (container, *_) = await self.containers(part)
+        before = await self._began(container)
         await docker("exec", container, "sh", "-c", "kill -9 -1", may_fail=True)
-        while await self._restarts(part) == before:  # noqa: ASYNC110 - the engine decides
+        # Counted as restarted before it runs, and without ports until then.
+        while await self._began(container) in {before, None}:  # noqa: ASYNC110 - the engine decides
             await asyncio.sleep(0.1)
 
-    async def _restarts(self, part: str) -> int:
-        return sum(int(each["RestartCount"]) for each in await self.inspect(part))
+    async def _began(self, container: str) -> str | None:
+        """Tell since when a container runs; None while it does not."""
+        state = json.loads(await docker("inspect", "--format", "{{json .State}}", container))
+        return str(state["StartedAt"]) if state["Running"] and not state["Restarting"] else None
 
     async def pause(self, part: str) -> None:
         """Let a part stand still for a while, with all of its connections open."""

@@ -26,9 +26,8 @@ Install Docker Engine with its compose plugin (https://docs.docker.com/engine/in
 NEEDED = (("docker", "info"), ("docker", "compose", "version"))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def container_engine() -> None:
-    """Without an engine nothing here can be told, and that is a failure."""
+def pytest_configure() -> None:
+    """Without an engine nothing here can be told, and that is a failure; said once, before any worker starts."""
     for command in NEEDED:
         try:
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
@@ -39,7 +38,7 @@ def container_engine() -> None:
 
 
 @pytest.fixture(scope="session")
-async def image(container_engine: None) -> str:  # noqa: ARG001 - needed first
+async def image() -> str:
     """Build the image, as `docker compose up` would."""
     await docker("compose", "--file", str(ROOT / "docker-compose.yml"), "build", env={"ADIEU_IMAGE": IMAGE})
     return IMAGE
@@ -63,14 +62,14 @@ def compose(whole: tuple[Compose, System]) -> Compose:
 
 
 @pytest.fixture(scope="session")
-def kafka(container_engine: None) -> Iterator[BrokerInContainer]:  # noqa: ARG001 - needed first
+def kafka() -> Iterator[BrokerInContainer]:
     """Take the place of the embedded one."""
     with broker_in_container() as started:
         yield started
 
 
 @pytest.fixture(scope="session")
-def postgres(container_engine: None) -> Iterator[DatabaseInContainer]:  # noqa: ARG001 - needed first
+def postgres() -> Iterator[DatabaseInContainer]:
     """Take the place of the embedded one."""
     with database_in_container() as started:
         yield started
