@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from aiokafka import conn
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError
 from faststream.kafka.security import parse_security
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
@@ -73,3 +75,23 @@ class Kafka:
             yield admin
         finally:
             await admin.close()
+
+
+class Connection(conn.AIOKafkaConnection):  # type: ignore[misc] # the client library has no types
+    """Takes a broken connection for a broken connection on uvloop, too.
+
+    After a reset the client believes for a moment that it is connected. What it writes then asyncio drops, and uvloop
+    refuses by a RuntimeError: that ends the client's own tasks without a word, and with the one that renews metadata
+    the membership in a group for good (https://github.com/aio-libs/aiokafka/issues/1038).
+    """
+
+    def send(self, request: Any, expect_response: bool = True) -> Any:  # noqa: ANN401, FBT001, FBT002 - as the library has it
+        """Raise KafkaConnectionError for it, which every caller knows what to do with."""
+        try:
+            return super().send(request, expect_response)
+        except RuntimeError as error:
+            self.close(reason=conn.CloseReason.CONNECTION_BROKEN, exc=error)
+            raise KafkaConnectionError from error
+
+
+conn.AIOKafkaConnection = Connection  # where the library looks for it when it connects

@@ -1,13 +1,22 @@
-"""How Kafka is reached is told once, and every kind of client is told the same."""
+"""How Kafka is reached is told once, and every kind of client is told the same; so is a connection that breaks."""
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import certifi
 import pytest
+import uvloop
+from aiokafka.conn import create_conn
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.admin import ApiVersionRequest
 
+from ops.engines import EmbeddedKafka
+from ops.processes import HOST
 from shared.messaging.kafka import Kafka, Mechanism
 from tests.rooms import SettingsFor
 
@@ -57,3 +66,18 @@ def test_a_service_is_told_by_its_settings(settings_for: SettingsFor) -> None:
     settings = settings_for("device", "postgresql+asyncpg://nowhere.example", kafka_bootstrap_servers="k:1", **told)
 
     assert settings.kafka == Kafka("k:1", "SASL_PLAINTEXT", "SCRAM-SHA-512", *WHO)
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+async def test_what_is_written_to_a_connection_that_has_just_broken_is_an_error_that_the_client_knows(
+    kafka: EmbeddedKafka, run: Callable[[Coroutine[Any, Any, None]], None]
+) -> None:
+    async def write_just_after_it_broke() -> None:
+        connection = await create_conn(HOST, kafka.port)
+        connection._writer.transport.abort()  # noqa: SLF001 - as a reset would
+        await asyncio.sleep(0)  # it is lost now, and the client has not seen it
+        with pytest.raises(KafkaConnectionError):
+            await connection.send(ApiVersionRequest())
+        assert not connection.connected()
+
+    await asyncio.to_thread(run, write_just_after_it_broke())
