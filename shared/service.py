@@ -192,7 +192,7 @@ class Service:
             Relay(self.engine, kafka, self.bus.written).run(),
             sweep_for_ever(self.engine, kept, self.clock),
             export_what_is_much(self.bus),
-            Liveness(self.consumers, self.settings.hang_after_seconds).run(),
+            Liveness(self.consumers, kafka, self.settings.hang_after_seconds).run(),
             *(task(self) for task in self.parts.tasks),
         ]
         if personal:

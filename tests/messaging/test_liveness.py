@@ -6,13 +6,16 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
 
 import pytest
-from aiokafka.errors import KafkaTimeoutError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaTimeoutError
 
 from shared.contracts.app import FeedbackSubmitted
 from shared.contracts.topics import FEEDBACK, ORDERS, Topic
 from shared.messaging.consumer import Consumer
+from shared.messaging.kafka import Kafka
 from shared.messaging.liveness import NOTHING_WAITS, Hangs, Liveness, state_of
 from tests.builders import ANNA, fact
 from tests.lines import Broker, group_of, reader_of, reading, until
@@ -22,10 +25,11 @@ OwnTopic = Callable[[Topic], Awaitable[Topic]]
 SOON, LATER = 0.4, 2.0
 NEVER_COMES_ROUND = """
 import asyncio, time
+from shared.messaging.kafka import Kafka
 from shared.messaging.liveness import Liveness
 
 async def main():
-    looking = asyncio.create_task(Liveness([], 2).run())
+    looking = asyncio.create_task(Liveness([], Kafka("nowhere.example:9092"), 2).run())
     await asyncio.sleep(0.1)
     time.sleep(600)
 
@@ -39,18 +43,18 @@ def this_process_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("faulthandler.dump_traceback_later", lambda *_, **__: None)
 
 
-async def hangs(*consumers: Consumer) -> None:
+async def hangs(broker: Broker, *consumers: Consumer) -> None:
     """Watch them until a hang is noticed."""
     with pytest.raises(ExceptionGroup) as caught:
-        await Liveness(consumers, SOON).run()
+        await Liveness(consumers, Kafka(broker.servers), SOON).run()
     assert caught.value.subgroup(Hangs)
 
 
-async def is_left_alone(consumer: Consumer) -> None:
-    """Watch it for so long that a hang would be noticed."""
+async def are_left_alone(broker: Broker, *consumers: Consumer) -> None:
+    """Watch them for so long that a hang would be noticed."""
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1.5 * LATER):
-            await Liveness([consumer], LATER).run()
+            await Liveness(consumers, Kafka(broker.servers), LATER).run()
 
 
 async def publish(broker: Broker, topic: Topic, number: int = 1) -> None:
@@ -87,7 +91,7 @@ async def test_a_consumer_that_never_ends_a_batch_hangs(
     async with reading(broker, requests, consumer):
         await publish(broker, topic)
         await begun.wait()
-        await hangs(consumer)
+        await hangs(broker, consumer)
 
 
 async def test_a_consumer_that_does_not_poll_what_waits_hangs(broker: Broker, line: Line) -> None:
@@ -98,20 +102,46 @@ async def test_a_consumer_that_does_not_poll_what_waits_hangs(broker: Broker, li
         for task in consumer.polls.tasks:
             task.cancel()
         await publish(broker, topic)
-        await hangs(consumer)
+        await hangs(broker, consumer)
 
 
-async def test_a_consumer_that_has_fallen_out_of_its_group_hangs_when_something_waits(
-    broker: Broker, line: Line
-) -> None:
+async def test_a_consumer_that_has_fallen_out_of_its_group_hangs(broker: Broker, line: Line) -> None:
     requests, topic, consumer = line
     async with reading(broker, requests, consumer):
         await publish(broker, topic)
         await until(lambda: _committed(broker, group_of(requests, topic), 1))
         consumer.polls.consumer.unsubscribe()
-        await is_left_alone(consumer)
+        await hangs(broker, consumer)
+
+
+async def test_a_replica_without_partitions_is_left_alone_though_the_one_that_has_them_does_not_move(
+    broker: Broker, room: OpenRoom, own_topic: OwnTopic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests, topic = await room("requests"), await own_topic(replace(FEEDBACK, partitions=1))
+    replicas = [reader_of(requests, FEEDBACK, topic, broker.topic_ids) for _ in range(2)]
+    begun = [hang(each, monkeypatch) for each in replicas]
+    async with reading(broker, requests, replicas[0]), reading(broker, requests, replicas[1]):
+        await until(lambda: _is_shared_by(broker, group_of(requests, topic), 2))
         await publish(broker, topic)
-        await hangs(consumer)
+        await asyncio.wait([asyncio.create_task(each.wait()) for each in begun], return_when=asyncio.FIRST_COMPLETED)
+        (spare,) = (each for each in replicas if not each.polls.consumer.assignment())
+        await are_left_alone(broker, spare)
+
+
+async def test_where_all_that_one_has_is_stopped_nothing_is_said_of_the_broker(
+    broker: Broker, line: Line, own_topic: OwnTopic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests, _, consumer = line
+    stopped = reader_of(requests, ORDERS, await own_topic(ORDERS), broker.topic_ids)
+
+    async def no_answer(*_: object) -> None:
+        raise KafkaTimeoutError
+
+    async with reading(broker, requests, consumer), reading(broker, requests, stopped):
+        client = stopped.polls.consumer
+        client.pause(*client.assignment())
+        monkeypatch.setattr(consumer.polls.consumer, "end_offsets", no_answer)
+        await are_left_alone(broker, consumer, stopped)
 
 
 async def test_a_consumer_that_alone_gets_no_answer_hangs_and_with_all_others_is_left_alone(
@@ -125,8 +155,8 @@ async def test_a_consumer_that_alone_gets_no_answer_hangs_and_with_all_others_is
 
     async with reading(broker, requests, consumer), reading(broker, requests, other):
         monkeypatch.setattr(consumer.polls.consumer, "end_offsets", no_answer)
-        await is_left_alone(consumer)
-        await hangs(consumer, other)
+        await are_left_alone(broker, consumer)
+        await hangs(broker, consumer, other)
 
 
 async def test_a_consumer_that_has_read_all_is_left_alone(broker: Broker, line: Line) -> None:
@@ -134,8 +164,8 @@ async def test_a_consumer_that_has_read_all_is_left_alone(broker: Broker, line: 
     async with reading(broker, requests, consumer):
         await publish(broker, topic)
         await until(lambda: _committed(broker, group_of(requests, topic), 1))
-        await is_left_alone(consumer)
-        assert await state_of(consumer) == NOTHING_WAITS
+        await are_left_alone(broker, consumer)
+        assert await state_of(consumer, Kafka(broker.servers)) == NOTHING_WAITS
 
 
 async def test_a_consumer_that_tries_again_and_again_is_left_alone(
@@ -153,7 +183,7 @@ async def test_a_consumer_that_tries_again_and_again_is_left_alone(
     async with reading(broker, requests, consumer):
         await publish(broker, topic)
         await begun.wait()
-        await is_left_alone(consumer)
+        await are_left_alone(broker, consumer)
         assert consumer.tries > 1
 
 
@@ -174,7 +204,7 @@ async def test_a_consumer_that_was_stopped_on_purpose_is_left_alone(
     async with reading(broker, requests, consumer):
         await publish(broker, topic)
         await until(braked)
-        await is_left_alone(consumer)
+        await are_left_alone(broker, consumer)
 
 
 async def test_an_owner_that_is_not_admitted_yet_is_left_alone(broker: Broker, line: Line) -> None:
@@ -182,7 +212,7 @@ async def test_an_owner_that_is_not_admitted_yet_is_left_alone(broker: Broker, l
     consumer.admitted = asyncio.Event()
     async with reading(broker, requests, consumer, records=1):
         await publish(broker, topic, 3)
-        await is_left_alone(consumer)
+        await are_left_alone(broker, consumer)
     assert await requests.rows("feedback") == []
 
 
@@ -192,8 +222,15 @@ def test_a_process_that_does_not_come_round_at_all_is_ended_and_shows_where_it_w
     )
     assert ended.returncode == 1
     assert "Timeout" in ended.stderr
-    assert "line 8 in main" in ended.stderr
+    assert "line 9 in main" in ended.stderr
 
 
 async def _committed(broker: Broker, group: str, up_to: int) -> bool:
     return await broker.committed(group) >= up_to
+
+
+async def _is_shared_by(broker: Broker, group: str, members: int) -> bool:
+    with suppress(GroupCoordinatorNotAvailableError):  # on a fresh broker, for a moment
+        ((_, _, state, _, _, found, *_),) = (await broker.admin.describe_consumer_groups([group]))[0].groups
+        return state == "Stable" and len(found) == members
+    return False
