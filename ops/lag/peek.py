@@ -82,8 +82,11 @@ _PEEKING: dict[str, Any] = {
 def _type_of(message: Message) -> str:
     """Read what our relay wrote on the record, or know it by the topic; what nobody knows is not repeated."""
     facts = _types_on(message.topic() or "")
-    said = dict(message.headers() or []).get(BY_OUR_RELAY)
-    named = [name for name in facts if name.encode() == said]
+    try:
+        headers = dict(message.headers() or [])
+    except (SystemError, UnicodeDecodeError):  # one has a name that is no text: a foreign publisher's
+        headers = {}
+    named = [name for name in facts if name.encode() == headers.get(BY_OUR_RELAY)]
     return (named or (facts if len(facts) == 1 else [""]))[0]
 
 
