@@ -27,6 +27,8 @@ from shared.messaging.kafka import Kafka
 from shared.settings import KafkaSettings
 
 EVERY_SECONDS = 1.0
+LOOKS_IN_A_WINDOW = 4
+"""A short window is looked into more often."""
 WIDTH_OF_A_FILE = 200
 """Where no screen says how wide it is, nothing is cut."""
 
@@ -76,15 +78,15 @@ def reached(installation: Installation) -> Kafka:
 
 
 def _looks(watch: Watch, window: float) -> Iterator[list[Line]]:
-    pause = min(EVERY_SECONDS, window)
+    pause = min(EVERY_SECONDS, window / LOOKS_IN_A_WINDOW)
     while True:
         yield watch.look()
         time.sleep(pause)
 
 
 def _once(looks: Iterator[list[Line]], window: float, *, as_facts: bool) -> list[Line]:
-    until = time.monotonic() + window
     lines = next(looks)
+    until = time.monotonic() + window  # from the first look on, which may take long
     while time.monotonic() < until:
         lines = next(looks)
     show_json(as_json(lines)) if as_facts else _console().print(page(lines))
