@@ -18,6 +18,7 @@ from shared.contracts.topics import TOPICS
 from shared.messaging.kafka import Kafka
 
 PEEK_SECONDS = 5.0
+"""So long a look reads at most, over all groups and partitions."""
 MOST_PEEKED = 500
 """So many waiting records of a partition are looked at, to say what they are."""
 BY_OUR_RELAY = "ce_type"
@@ -43,18 +44,18 @@ class Peek:
             if sample.there:
                 turns.setdefault(reading.place, []).append(reading)
         found: dict[Reading, Mapping[str, int]] = {}
-        while turns:
+        until = time.monotonic() + PEEK_SECONDS
+        while turns and time.monotonic() < until:
             turn = {place: readings.pop() for place, readings in turns.items()}
             turns = {place: readings for place, readings in turns.items() if readings}
-            found |= self._types_once({reading: samples[reading] for reading in turn.values()})
+            found |= self._types_once({reading: samples[reading] for reading in turn.values()}, until)
         return found
 
-    def _types_once(self, lagging: Mapping[Reading, Sample]) -> dict[Reading, Mapping[str, int]]:
+    def _types_once(self, lagging: Mapping[Reading, Sample], until: float) -> dict[Reading, Mapping[str, int]]:
         wanted = {reading: min(sample.there, MOST_PEEKED) for reading, sample in lagging.items()}
         readings = {reading.place: reading for reading in lagging}
         seen: dict[Reading, Counter[str]] = {}
         self._consumer.assign([TopicPartition(*reading.place, sample.next) for reading, sample in lagging.items()])
-        until = time.monotonic() + PEEK_SECONDS
         while wanted and time.monotonic() < until:
             for message in self._consumer.consume(MOST_PEEKED, timeout=PEEK_SECONDS / 10):
                 reading = readings.get(Place(str(message.topic()), message.partition() or 0))
@@ -82,8 +83,11 @@ _PEEKING: dict[str, Any] = {
 def _type_of(message: Message) -> str:
     """Read what our relay wrote on the record, or know it by the topic; what nobody knows is not repeated."""
     facts = _types_on(message.topic() or "")
-    said = dict(message.headers() or []).get(BY_OUR_RELAY)
-    named = [name for name in facts if name.encode() == said]
+    try:
+        headers = dict(message.headers() or [])
+    except (SystemError, UnicodeDecodeError):  # one has a name that is no text: a foreign publisher's
+        headers = {}
+    named = [name for name in facts if name.encode() == headers.get(BY_OUR_RELAY)]
     return (named or (facts if len(facts) == 1 else [""]))[0]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -22,9 +22,9 @@ COLOURS = {
     Word.NO_CONSUMER: "red",
     Word.LOSING: "bold red",
 }
+NAMES = ("group", "topic")
 COLUMNS = (
-    "group",
-    "topic",
+    *NAMES,
     "no.",
     "committed",
     "end",
@@ -36,6 +36,11 @@ COLUMNS = (
     "retention",
     "",
 )
+DISPENSABLE = ("committed", "end", "in/s", "out/s", "retention", "done in", "for")
+"""Columns that are left out where a screen is too narrow, the first one first."""
+GAP = 2
+SEEN_OF_A_NAME = 20
+"""Before less than so much of a name is seen, columns are left out."""
 CALLED = {
     "AccountCancelled": ("cancellation", "cancellations"),
     "ErasureOrdered": ("order", "orders"),
@@ -53,21 +58,35 @@ def worst(lines: Iterable[Line]) -> Word:
     return max((line.word for line in lines), key=lambda word: word.value)
 
 
-def page(lines: Sequence[Line]) -> RenderableType:
-    """Say what it means, and below it the table, the worst first."""
-    table = Table(*COLUMNS, box=None, pad_edge=False)
-    for column in table.columns[2:-1]:
-        column.justify = "right"
-    for column in table.columns:
-        column.no_wrap = True
-    for line in sorted(lines, key=lambda line: (-line.word.value, -line.lag, line.group, line.topic, line.partition)):
-        table.add_row(*_row(line), Text(str(line.word), style=COLOURS[line.word]))
+def page(lines: Sequence[Line], width: int) -> RenderableType:
+    """Say what it means, and below it the table, the worst first; names are cut where the width asks for it."""
+    worst_first = sorted(
+        lines, key=lambda line: (-line.word.value, -line.lag, line.group, line.topic, line.partition)
+    )
+    rows = [dict(zip(COLUMNS, _row(line), strict=True)) for line in worst_first]
+    columns = _fitting(rows, width)
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        # Only what may be wrapped is made narrower; a name has no blank to be wrapped at, so that it is cut.
+        table.add_column(column, justify="left" if column in (*NAMES, "") else "right", no_wrap=column not in NAMES)
+    for row in rows:
+        table.add_row(*(row[column] for column in columns))
     return Group(*(Text(sentence) for sentence in [*sentences(lines), ""]), table)
 
 
-def _row(line: Line) -> list[str]:
+def _fitting(rows: Sequence[Mapping[str, str | Text]], width: int) -> list[str]:
+    widths = {column: max(len(column), *(len(row[column]) for row in rows)) for column in COLUMNS}
+    widths |= {name: min(widths[name], SEEN_OF_A_NAME) for name in NAMES}
+    for column in DISPENSABLE:
+        if sum(widths.values()) + GAP * (len(widths) - 1) <= width:
+            break
+        del widths[column]
+    return list(widths)
+
+
+def _row(line: Line) -> list[str | Text]:
     return [
-        line.group,
+        Text(line.group),  # anybody names a group: it may look like markup
         line.topic,
         str(line.partition),
         "-" if line.committed is None else f"{line.committed:,}",
@@ -78,6 +97,7 @@ def _row(line: Line) -> list[str]:
         f"{line.rate_out:,.1f}",
         "never" if line.catch_up is None else _span(line.catch_up),
         "-" if line.used is None else f"{line.used:.1%}",
+        Text(str(line.word), style=COLOURS[line.word]),
     ]
 
 

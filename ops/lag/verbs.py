@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext, suppress
 from typing import Annotated
 
 import typer
@@ -27,6 +28,8 @@ from shared.messaging.kafka import Kafka
 from shared.settings import KafkaSettings
 
 EVERY_SECONDS = 1.0
+LOOKS_IN_A_WINDOW = 4
+"""A short window is looked into more often."""
 WIDTH_OF_A_FILE = 200
 """Where no screen says how wide it is, nothing is cut."""
 
@@ -76,36 +79,36 @@ def reached(installation: Installation) -> Kafka:
 
 
 def _looks(watch: Watch, window: float) -> Iterator[list[Line]]:
-    pause = min(EVERY_SECONDS, window)
+    pause = min(EVERY_SECONDS, window / LOOKS_IN_A_WINDOW)
     while True:
         yield watch.look()
         time.sleep(pause)
 
 
 def _once(looks: Iterator[list[Line]], window: float, *, as_facts: bool) -> list[Line]:
-    until = time.monotonic() + window
     lines = next(looks)
+    until = time.monotonic() + window  # from the first look on, which may take long
     while time.monotonic() < until:
         lines = next(looks)
-    show_json(as_json(lines)) if as_facts else _console().print(page(lines))
+    console = _console()
+    show_json(as_json(lines)) if as_facts else console.print(page(lines, console.width))
     return lines
 
 
 def _refresh(looks: Iterator[list[Line]], *, as_facts: bool) -> list[Line]:
-    """Show look after look; into a pipe or file one below the other. Ctrl-C is how it is meant to end."""
+    """Show look after look: in place on a screen, one below the other elsewhere. Ctrl-C is how it is meant to end."""
     console, lines = _console(), next(looks)
-    try:
-        with Live(page(lines), console=console, screen=console.is_terminal and not as_facts) as live:
-            while True:
-                if as_facts:
-                    print(json.dumps(as_json(lines), ensure_ascii=False), flush=True)  # noqa: T201 - for programs
-                elif console.is_terminal:
-                    live.update(page(lines), refresh=True)
-                else:
-                    console.print(page(lines))
-                lines = next(looks)
-    except KeyboardInterrupt:
-        return lines
+    live = Live(console=console, screen=True) if console.is_terminal and not as_facts else None
+    with suppress(KeyboardInterrupt), live or nullcontext():
+        while True:
+            if as_facts:
+                print(json.dumps(as_json(lines), ensure_ascii=False), flush=True)  # noqa: T201 - for programs
+            elif live:
+                live.update(page(lines, console.width), refresh=True)
+            else:
+                console.print(page(lines, console.width))
+            lines = next(looks)
+    return lines
 
 
 def _console() -> Console:

