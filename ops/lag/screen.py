@@ -75,7 +75,7 @@ def page(lines: Sequence[Line], width: int) -> RenderableType:
 
 
 def _fitting(rows: Sequence[Mapping[str, str | Text]], width: int) -> list[str]:
-    widths = {column: max(len(column), *(len(row[column]) for row in rows)) for column in COLUMNS}
+    widths = {column: max(map(len, [column, *(row[column] for row in rows)])) for column in COLUMNS}
     widths |= {name: min(widths[name], SEEN_OF_A_NAME) for name in NAMES}
     for column in DISPENSABLE:
         if sum(widths.values()) + GAP * (len(widths) - 1) <= width:
