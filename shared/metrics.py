@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared.errors import is_transient
 from shared.tables import DeadLetter
+
+DATABASE_SECONDS = 2.0
+"""How long the database may take. To give up a connection can take the driver 2 more; Prometheus waits for 5."""
 
 REASONS = ("unreadable", "wrong-source", "failed", "waits-behind")
 """Why a message is parked: all the values that this label has."""
@@ -83,11 +87,14 @@ class _Read(Collector):
         return self._metrics
 
 
-async def exposition(engine: AsyncEngine, measures: Sequence[Measure], *, ready: bool) -> bytes:
-    """Write everything down for Prometheus; what the database would say is left out while it is away."""
+async def exposition(engine: AsyncEngine, measures: Sequence[Measure], turn: asyncio.Lock, *, ready: bool) -> bytes:
+    """Write everything down for Prometheus; what the database would say is left out while it does not answer.
+
+    Only who has the `turn` asks it: however many wait, they keep one connection of those that all work shares.
+    """
     metrics = [GaugeMetricFamily("adieu_ready", "Whether the service is ready", value=float(ready))]
     try:
-        async with engine.connect() as connection:
+        async with asyncio.timeout(DATABASE_SECONDS), turn, engine.connect() as connection:
             metrics += [await _measured(connection, measure) for measure in measures]
     except Exception as error:
         if not is_transient(error):

@@ -132,11 +132,12 @@ class Service:
 
     def _metrics(self) -> APIRouter:
         router = APIRouter(dependencies=[Depends(metrics_door)], include_in_schema=False)
+        turn = asyncio.Lock()
 
         @router.get("/metrics")
         async def metrics() -> Response:
             measures = [*OF_EVERY_SERVICE, *self.parts.measures]
-            written = await exposition(self.engine, measures, ready=not self.missing())
+            written = await exposition(self.engine, measures, turn, ready=not self.missing())
             return Response(written, media_type=CONTENT_TYPE_LATEST)
 
         return router

@@ -36,9 +36,10 @@ class Broker:
     producer: AIOKafkaProducer
     topic_ids: TopicIds
 
-    async def create(self, topic: Topic) -> None:
-        """Make a topic, and wait until everybody would find it."""
-        new = NewTopic(topic.name, topic.partitions, 1, topic_configs=topic.kafka_config)
+    async def create(self, topic: Topic, **settings: str) -> None:
+        """Make a topic, if so with other settings than its own, and wait until everybody would find it."""
+        others = {name.replace("_", "."): value for name, value in settings.items()}
+        new = NewTopic(topic.name, topic.partitions, 1, topic_configs=topic.kafka_config | others)
         await self.admin.create_topics([new])
         await until(lambda: self._is_there(topic.name, there=True))
 

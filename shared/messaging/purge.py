@@ -18,7 +18,7 @@ from shared import failpoints
 from shared.background import again_and_again
 from shared.contracts.topics import Topic
 from shared.database import sole_holder
-from shared.errors import NotNow
+from shared.errors import NotNow, is_transient
 from shared.messaging.kafka import Kafka
 from shared.messaging.positions import Place, Stored, stored
 from shared.messaging.topic_ids import TopicIds
@@ -53,21 +53,38 @@ class Purge:
                 await asyncio.sleep(PURGE_SECONDS)
 
     async def once(self, connection: AsyncConnection, admin: AIOKafkaAdminClient) -> None:
-        """Purge what has been taken in since the last time; a recreated topic is left alone until it is read."""
+        """Purge what has been taken in since the last time; a recreated topic is left alone until it is read.
+
+        Where it fails, the others are purged all the same; then the first failure is raised.
+        """
         at = await stored(connection)
         if monotonic() > self._again_at:
             self._purged.clear()
             self._again_at = monotonic() + REPEAT_SECONDS
         due = {place: here for place, here in at.items() if self._is_due(place, here)}
         ids = await self._ids_of({topic for topic, _ in due})
-        for (topic, partition), here in due.items():
-            TAKEN_IN.labels(topic, partition).set(here.next_offset)
-            if ids.get(topic) == here.topic_id:
-                failpoints.reach("purge.due")
-                await self._delete(admin, topic, partition, here.next_offset)
-                failpoints.reach("purge.deleted")
-                self._purged[topic, partition] = here.next_offset
-                PURGED.labels(topic, partition).set(here.next_offset)
+        failures: list[Exception] = []
+        for place, here in due.items():
+            if ids.get(place[0]) != here.topic_id:
+                _tell_no_more_of(place)
+                continue
+            try:
+                await self._empty(admin, place, here.next_offset)
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+    async def _empty(self, admin: AIOKafkaAdminClient, place: Place, before: int) -> None:
+        TAKEN_IN.labels(*place).set(before)
+        purged = PURGED.labels(*place)  # told from the first try on, with 0, so that one that never succeeds is seen
+        failpoints.reach("purge.due")
+        await self._delete(admin, *place, before)
+        failpoints.reach("purge.deleted")
+        self._purged[place] = before
+        purged.set(before)
 
     def _is_due(self, place: Place, here: Stored) -> bool:
         mine = any(topic.covers(place[0]) for topic in self._topics)
@@ -87,3 +104,9 @@ class Purge:
             await admin.delete_records({TopicPartition(topic, partition): RecordsToDelete(before_offset=before)})
         except OffsetOutOfRangeError:
             log.info("nothing left to purge", extra={"topic": topic})
+
+
+def _tell_no_more_of(place: Place) -> None:
+    """Forget what was told of a topic that is gone: nothing of it is left to be purged."""
+    TAKEN_IN.remove(*place)
+    PURGED.remove(*place)

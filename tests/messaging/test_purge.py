@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from uuid import uuid4
 
+import pytest
+from aiokafka.errors import KafkaError
+from prometheus_client import REGISTRY
+
 from shared.contracts.app import FeedbackSubmitted
 from shared.contracts.topics import EXPORTS, FEEDBACK, Topic, exports_of
 from shared.messaging import positions
@@ -35,6 +39,14 @@ async def purge(room: Room, broker: Broker, topic: Topic) -> None:
         await sweeper.once(connection, broker.admin)
 
 
+def told_of(topic: Topic) -> tuple[float | None, float | None]:
+    """Tell what the metrics say of partition 0: up to where it is taken in, and up to where it is purged."""
+    labels = {"topic": topic.name, "partition": "0"}
+    names = "adieu_taken_in_offset", "adieu_purged_offset"
+    taken_in, purged = (REGISTRY.get_sample_value(name, labels) for name in names)
+    return taken_in, purged
+
+
 async def test_a_personal_topic_is_emptied_up_to_the_stored_position_and_no_further(
     room: OpenRoom, broker: Broker, own_topic: OwnTopic
 ) -> None:
@@ -45,6 +57,7 @@ async def test_a_personal_topic_is_emptied_up_to_the_stored_position_and_no_furt
     await purge(requests, broker, topic)
 
     assert await broker.bounds(topic) == (3, 5)
+    assert told_of(topic) == (3, 3)
 
 
 async def test_the_topics_of_a_pattern_are_emptied_too_and_one_that_is_gone_holds_nobody_up(
@@ -61,6 +74,27 @@ async def test_the_topics_of_a_pattern_are_emptied_too_and_one_that_is_gone_hold
     await purge(requests, broker, EXPORTS)
 
     assert await broker.bounds(left) == (2, 2)
+    assert told_of(gone) == (None, None)
+
+
+async def test_one_that_cannot_be_emptied_is_told_from_the_first_try_on_and_keeps_no_other_one_full(
+    room: OpenRoom, broker: Broker
+) -> None:
+    # Given topics of which the broker deletes nothing, before and behind one in which it does
+    requests = await room("requests")
+    first, other, last = (exports_of(f"{owner}-{uuid4().hex[:8]}") for owner in ("diary", "garden", "orchard"))
+    await broker.create(first, cleanup_policy="compact")
+    await broker.create(other)
+    await broker.create(last, cleanup_policy="compact")
+    for topic in (first, other, last):
+        await publish(broker, topic, 2)
+        await store_position_behind(requests, broker, topic, 2)
+
+    with pytest.raises(KafkaError):
+        await purge(requests, broker, EXPORTS)
+
+    assert await broker.bounds(other) == (2, 2)
+    assert [told_of(topic) for topic in (first, other, last)] == [(2, 0), (2, 2), (2, 0)]
 
 
 async def test_what_nobody_has_read_is_never_purged(room: OpenRoom, broker: Broker, own_topic: OwnTopic) -> None:

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import signal
+from collections.abc import Sequence
 from http import HTTPStatus
+from pathlib import Path
+from typing import cast
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text
+from sqlalchemy.pool import QueuePool
 
+from chaos.breakable import signal_all
+from ops.engines import EmbeddedPostgres
 from shared.contracts.account import AccountCancelled, Origin
 from shared.contracts.app import FeedbackSubmitted
 from shared.contracts.receipts import DataErased
 from shared.contracts.topics import FEEDBACK
+from shared.database import engine_for
 from shared.logging import JsonLines
+from shared.metrics import Measure, exposition
 from tests.builders import ANNA, BEN, Person, fact, raw_record
 from tests.doors import door_of, slug_of
+from tests.people import PATIENCE_SECONDS, eventually
 from tests.rooms import OpenRoom, Room
 
 TOKEN = "the metrics token of the tests, long enough"
@@ -154,3 +166,39 @@ async def test_every_step_of_an_order_is_logged_with_its_ids(
     assert [(each["message"], each["order"], each["correlation"]) for each in told] == [
         ("announced: DataErased", str(ANNA.order_id), str(wish.correlation_id))
     ]
+
+
+async def test_a_database_that_does_not_answer_keeps_back_its_own_part_alone_and_one_connection(
+    tmp_path: Path,
+) -> None:
+    turn, measure = asyncio.Lock(), Measure("adieu_asked", "By the test", text("SELECT 'it', 1"))
+    postgres = EmbeddedPostgres(tmp_path)
+    await postgres.start()
+    engine = engine_for(postgres.admin_url)
+
+    async def tells() -> bool:
+        """Ask, and tell whether the database has answered."""
+        told = await exposition(engine, [measure], turn, ready=True)
+        assert b"adieu_ready 1.0" in told
+        return b"adieu_asked 1.0" in told
+
+    async def most_in_use(while_they_run: Sequence[asyncio.Task[bool]]) -> int:
+        most = 0
+        while not all(task.done() for task in while_they_run):
+            most = max(most, cast("QueuePool", engine.pool).checkedout())
+            await asyncio.sleep(0.01)
+        return most
+
+    assert await tells()
+    signal_all(postgres.pid or 0, signal.SIGSTOP)
+    try:
+        scrapes = [asyncio.create_task(tells()) for _ in range(20)]
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert await most_in_use(scrapes) == 1
+        assert not any([await scrape for scrape in scrapes])
+        assert cast("QueuePool", engine.pool).checkedout() == 0
+    finally:
+        signal_all(postgres.pid or 0, signal.SIGCONT)
+    await eventually(tells, "the database's part")
+    await engine.dispose()
+    await postgres.stop()
