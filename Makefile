@@ -14,10 +14,10 @@ demo: setup  ## tell the story of a cancellation on a system started for it
 up: setup  ## run the whole system in the foreground
 	$(BIN)/adieu up
 
-test: setup  ## run every test that needs no containers
+test: setup  ## run every test that needs no containers (13 minutes on two cores)
 	$(BIN)/pytest $(WORKERS) --dist worksteal --ignore tests/containers
 
-test-containers: setup  ## run the image and the compose files, and break them (needs Docker)
+test-containers: setup  ## run the image and the compose files, and break them (12 minutes; needs Docker, and Prometheus or a Debian)
 	$(BIN)/pytest $(WORKERS) --dist loadfile tests/containers --timeout 600
 
 chaos: setup  ## break a system on purpose, by SEED=n, and check that nothing was lost

@@ -248,7 +248,8 @@ class Installation:
 
     def exporter_environment(self) -> dict[str, str]:
         """Say what the exporter is told: how Kafka is reached, and nothing else."""
-        return {"KAFKA_SECURITY_PROTOCOL": self.kafka.protocol} | self._shown_to_kafka(EXPORTER)
+        reached = {"KAFKA_BOOTSTRAP_SERVERS": self.kafka.servers, "KAFKA_SECURITY_PROTOCOL": self.kafka.protocol}
+        return reached | self._shown_to_kafka(EXPORTER)
 
     def _shown_to_kafka(self, user: str) -> dict[str, str]:
         """Say who somebody is for Kafka: a user of its own where these are made here, else whoever was given."""

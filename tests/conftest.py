@@ -1,4 +1,4 @@
-"""What the whole suite shares: the real engines, started once."""
+"""What the whole suite shares: the real engines, started once in each process."""
 
 from __future__ import annotations
 

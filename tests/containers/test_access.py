@@ -188,6 +188,7 @@ async def test_the_exporter_is_given_its_own_secrets_and_no_others(secured: tupl
     assert sorted(given) == [
         "/run/secrets:",
         "/var/lib/adieu:",
+        "kafka_bootstrap_servers",
         "kafka_password",
         "kafka_sasl_mechanism",
         "kafka_security_protocol",

@@ -12,6 +12,7 @@ import re
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -147,12 +148,28 @@ async def test_who_watches_runs_as_nobody_who_can_do_anything(compose: Compose, 
     assert told["HostConfig"]["ReadonlyRootfs"]
 
 
+async def parts_of(*files: str) -> dict[str, Any]:
+    """Read the parts of the profile as compose understands these files together."""
+    named = [word for file in ("docker-compose.yml", *files) for word in ("--file", str(ROOT / file))]
+    told = json.loads(await docker("compose", *named, "--profile", "observe", "config", "--format", "json"))
+    return dict(told["services"])
+
+
 async def test_the_whole_profile_is_understood_and_published_to_this_machine_alone() -> None:
-    files = ("--file", str(ROOT / "docker-compose.yml"), "--file", str(ROOT / FILE))
-    told = json.loads(await docker("compose", *files, "--profile", "observe", "config", "--format", "json"))
-    parts = [told["services"][name] for name in (*PARTS, "grafana")]
+    told = await parts_of(FILE)
+    parts = [told[name] for name in (*PARTS, "grafana")]
     mounted = [Path(each["source"]) for part in parts for each in part["volumes"] if each["type"] == "bind"]
 
     assert {port["host_ip"] for part in parts for port in part.get("ports", ())} == {"127.0.0.1"}
     assert [path for path in mounted if not path.exists()] == []
     assert len(mounted) == 4
+
+
+@pytest.mark.parametrize("files", [(FILE,), ("compose.brokers.yml", FILE), (FILE, "compose.brokers.yml")], ids=str)
+async def test_the_exporter_is_told_of_every_broker_that_the_services_are_told_of(files: tuple[str, ...]) -> None:
+    told = await parts_of(*files)
+    servers, handed = (told[part]["environment"]["KAFKA_BOOTSTRAP_SERVERS"] for part in ("device", "secrets"))
+
+    assert handed == servers  # and so the exporter is, by a file among its secrets
+    assert "KAFKA_BOOTSTRAP_SERVERS" not in told["exporter"]["environment"]
+    assert servers.count(",") == 2 * (len(files) - 1)

@@ -234,7 +234,7 @@ def test_the_exporter_is_handed_how_kafka_is_reached_and_nothing_else_where_it_i
     given = {path.name: path.read_text() for path in (tmp_path / "exporter").iterdir()}
     if installation.makes_kafka_users:
         assert given.pop("kafka_password") == installation.vault.secret("kafka-password-exporter")
-    assert given == handed
+    assert given == handed | {"kafka_bootstrap_servers": ENGINES["KAFKA_BOOTSTRAP_SERVERS"]}
 
 
 @pytest.mark.parametrize("name", ["KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM"])

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import yaml
 from prometheus_client import REGISTRY
 
+from ops.installation import SERVICES
 from ops.lag.exporter import LagCollector
 from services.requests.repository.orders import WAITING_ORDERS
 from shared.messaging import consumer
@@ -37,6 +38,12 @@ def asked() -> set[str]:
 def test_every_name_that_is_asked_for_is_given() -> None:
     assert asked() - given() == set()
     assert len(asked()) > 10
+
+
+def test_every_service_is_asked() -> None:
+    jobs = yaml.safe_load((OBSERVE / "prometheus.yml").read_text())["scrape_configs"]
+
+    assert [each["names"] for job in jobs for each in job.get("dns_sd_configs", ())] == [list(SERVICES)]
 
 
 def test_every_alert_stands_in_the_runbook_and_is_tried() -> None:
