@@ -17,7 +17,7 @@ up: setup  ## run the whole system in the foreground
 test: setup  ## run every test that needs no containers (13 minutes on two cores)
 	$(BIN)/pytest $(WORKERS) --dist worksteal --ignore tests/containers
 
-test-containers: setup  ## run the image and the compose files, and break them (12 minutes; needs Docker, and Prometheus or a Debian)
+test-containers: setup  ## run the image and the compose files, and break them (13 minutes; needs Docker, and Prometheus or a Debian)
 	$(BIN)/pytest $(WORKERS) --dist loadfile tests/containers --timeout 600
 
 chaos: setup  ## break a system on purpose, by SEED=n, and check that nothing was lost
