@@ -74,6 +74,10 @@ def hang(consumer: Consumer, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     return begun
 
 
+async def no_answer(*_: object) -> None:
+    raise KafkaTimeoutError
+
+
 @pytest.fixture
 async def line(room: OpenRoom, broker: Broker, own_topic: OwnTopic) -> tuple[Room, Topic, Consumer]:
     requests, topic = await room("requests"), await own_topic(FEEDBACK)
@@ -134,9 +138,6 @@ async def test_where_all_that_one_has_is_stopped_nothing_is_said_of_the_broker(
     requests, _, consumer = line
     stopped = reader_of(requests, ORDERS, await own_topic(ORDERS), broker.topic_ids)
 
-    async def no_answer(*_: object) -> None:
-        raise KafkaTimeoutError
-
     async with reading(broker, requests, consumer), reading(broker, requests, stopped):
         client = stopped.polls.consumer
         client.pause(*client.assignment())
@@ -149,9 +150,6 @@ async def test_a_consumer_that_alone_gets_no_answer_hangs_and_with_all_others_is
 ) -> None:
     requests, _, consumer = line
     other = reader_of(requests, ORDERS, await own_topic(ORDERS), broker.topic_ids)
-
-    async def no_answer(*_: object) -> None:
-        raise KafkaTimeoutError
 
     async with reading(broker, requests, consumer), reading(broker, requests, other):
         monkeypatch.setattr(consumer.polls.consumer, "end_offsets", no_answer)
