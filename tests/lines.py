@@ -38,8 +38,7 @@ class Broker:
 
     async def create(self, topic: Topic, **settings: str) -> None:
         """Make a topic, if so with other settings than its own, and wait until everybody would find it."""
-        others = {name.replace("_", "."): value for name, value in settings.items()}
-        new = NewTopic(topic.name, topic.partitions, 1, topic_configs=topic.kafka_config | others)
+        new = NewTopic(topic.name, topic.partitions, 1, topic_configs=settings_of(topic, **settings))
         await self.admin.create_topics([new])
         await until(lambda: self._is_there(topic.name, there=True))
 
@@ -141,6 +140,11 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
     """Return when it holds; the test's own time limit ends the wait."""
     while not await holds():  # noqa: ASYNC110 - nothing would tell
         await asyncio.sleep(LOOK_AGAIN)
+
+
+def settings_of(topic: Topic, **others: str) -> dict[str, str]:
+    """Say how a topic is kept, but for these: `cleanup_policy` for `cleanup.policy`."""
+    return topic.kafka_config | {name.replace("_", "."): value for name, value in others.items()}
 
 
 def renamed(topic: Topic) -> Topic:

@@ -28,6 +28,7 @@ from ops.provision import provide, provide_topics
 from ops.system import System
 from shared.contracts.topics import ACCOUNTS, TELEMETRY
 from tests.containers.prometheus import RULES, Prometheus, alerts, watched_system
+from tests.lines import settings_of
 from tests.people import Person, eventually, settle_in
 
 IN_A_HURRY = ((r"for: \w+", "for: 1s"), (r"> (60|3600)$", "> 5"), (r"\[5m\]", "[20s]"))
@@ -61,7 +62,7 @@ class Stage:
 
     async def set_telemetry(self, **settings: str) -> None:
         """Change settings of a topic, as somebody could by hand."""
-        changed = TELEMETRY.kafka_config | {name.replace("_", "."): value for name, value in settings.items()}
+        changed = settings_of(TELEMETRY, **settings)
         async with self.system.installation.kafka.admin() as admin:
             await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, TELEMETRY.name, changed)])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -74,10 +74,6 @@ def hang(consumer: Consumer, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     return begun
 
 
-async def no_answer(*_: object) -> None:
-    raise KafkaTimeoutError
-
-
 @pytest.fixture
 async def line(room: OpenRoom, broker: Broker, own_topic: OwnTopic) -> tuple[Room, Topic, Consumer]:
     requests, topic = await room("requests"), await own_topic(FEEDBACK)
@@ -85,6 +81,22 @@ async def line(room: OpenRoom, broker: Broker, own_topic: OwnTopic) -> tuple[Roo
 
 
 Line = tuple[Room, Topic, Consumer]
+
+
+@pytest.fixture
+async def pair(
+    broker: Broker, line: Line, own_topic: OwnTopic, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[Consumer, Consumer]]:
+    """Have two consumers of a service read, of which the first one gets no answer from the broker."""
+    requests, _, unanswered = line
+    other = reader_of(requests, ORDERS, await own_topic(ORDERS), broker.topic_ids)
+
+    async def no_answer(*_: object) -> None:
+        raise KafkaTimeoutError
+
+    async with reading(broker, requests, unanswered), reading(broker, requests, other):
+        monkeypatch.setattr(unanswered.polls.consumer, "end_offsets", no_answer)
+        yield unanswered, other
 
 
 async def test_a_consumer_that_never_ends_a_batch_hangs(
@@ -123,38 +135,31 @@ async def test_a_replica_without_partitions_is_left_alone_though_the_one_that_ha
 ) -> None:
     requests, topic = await room("requests"), await own_topic(replace(FEEDBACK, partitions=1))
     replicas = [reader_of(requests, FEEDBACK, topic, broker.topic_ids) for _ in range(2)]
-    begun = [hang(each, monkeypatch) for each in replicas]
     async with reading(broker, requests, replicas[0]), reading(broker, requests, replicas[1]):
         await until(lambda: _is_shared_by(broker, group_of(requests, topic), 2))
-        await publish(broker, topic)
-        await asyncio.wait([asyncio.create_task(each.wait()) for each in begun], return_when=asyncio.FIRST_COMPLETED)
         (spare,) = (each for each in replicas if not each.polls.consumer.assignment())
+        (busy,) = (each for each in replicas if each is not spare)
+        begun = hang(busy, monkeypatch)
+        await publish(broker, topic)
+        await begun.wait()
         await are_left_alone(broker, spare)
 
 
 async def test_where_all_that_one_has_is_stopped_nothing_is_said_of_the_broker(
-    broker: Broker, line: Line, own_topic: OwnTopic, monkeypatch: pytest.MonkeyPatch
+    broker: Broker, pair: tuple[Consumer, Consumer]
 ) -> None:
-    requests, _, consumer = line
-    stopped = reader_of(requests, ORDERS, await own_topic(ORDERS), broker.topic_ids)
-
-    async with reading(broker, requests, consumer), reading(broker, requests, stopped):
-        client = stopped.polls.consumer
-        client.pause(*client.assignment())
-        monkeypatch.setattr(consumer.polls.consumer, "end_offsets", no_answer)
-        await are_left_alone(broker, consumer, stopped)
+    unanswered, stopped = pair
+    client = stopped.polls.consumer
+    client.pause(*client.assignment())
+    await are_left_alone(broker, unanswered, stopped)
 
 
 async def test_a_consumer_that_alone_gets_no_answer_hangs_and_with_all_others_is_left_alone(
-    broker: Broker, line: Line, own_topic: OwnTopic, monkeypatch: pytest.MonkeyPatch
+    broker: Broker, pair: tuple[Consumer, Consumer]
 ) -> None:
-    requests, _, consumer = line
-    other = reader_of(requests, ORDERS, await own_topic(ORDERS), broker.topic_ids)
-
-    async with reading(broker, requests, consumer), reading(broker, requests, other):
-        monkeypatch.setattr(consumer.polls.consumer, "end_offsets", no_answer)
-        await are_left_alone(broker, consumer)
-        await hangs(broker, consumer, other)
+    unanswered, other = pair
+    await are_left_alone(broker, unanswered)
+    await hangs(broker, unanswered, other)
 
 
 async def test_a_consumer_that_has_read_all_is_left_alone(broker: Broker, line: Line) -> None:
